@@ -1,0 +1,1 @@
+//! A private desktop with real windows in it.
