@@ -4,5 +4,12 @@
 //!
 //! **Invariant:** nothing here knows a window toolkit, and every edit is durable before it is acknowledged.
 
+mod client;
+mod error;
+pub mod http;
 pub mod ports;
 pub mod view;
+
+pub use client::{Client, Config, Ports};
+pub use error::Error;
+pub use http::HttpApi;

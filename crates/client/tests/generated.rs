@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lockstep_client::view::{
-    AccountView, ConflictView, Edit, Event, ImageRow, KeptVersion, OpenOutcome, OpenedImage, ProjectView, Resolution,
+    AccountView, ConflictView, Edit, Event, ImageRow, KeptVersion, OpenOutcome, OpenedImage, ProjectView,
+    Resolution,
 };
 use lockstep_wire::Label;
 use ts_rs::{Config, TS, TypeVisitor};
@@ -24,7 +25,8 @@ impl Declarations {
             return;
         }
         let docs = T::docs().unwrap_or_default();
-        self.0.insert(name, format!("{docs}export {}\n", T::decl(&config)));
+        self.0
+            .insert(name, format!("{docs}export {}\n", T::decl(&config)));
         T::visit_dependencies(self);
     }
 }
@@ -61,5 +63,8 @@ fn the_windows_types_are_the_cores_types() {
         std::fs::write(&path, &text).expect("the window's sources can be written");
     }
     let stored = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(stored == text, "ui/src/wire.gen.ts is stale: run `cargo xtask gen`");
+    assert!(
+        stored == text,
+        "ui/src/wire.gen.ts is stale: run `cargo xtask gen`"
+    );
 }
