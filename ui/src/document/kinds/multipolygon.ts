@@ -20,8 +20,8 @@ const rings = ({ polygons }: Multipolygon): Line[] => polygons.flat();
 
 /** The parts again, from as many rings in the same order. */
 function parts(shape: Multipolygon, from: Line[]): Line[][] {
-	let start = 0;
-	return shape.polygons.map((part) => from.slice(start, (start += part.length)));
+	const ring = from.values();
+	return shape.polygons.map((part) => part.map(() => ring.next().value as Line));
 }
 
 const withRings = (shape: Multipolygon, to: Line[]): Multipolygon => ({ ...shape, polygons: parts(shape, to) });
