@@ -1,1 +1,84 @@
-//! The shared truth.
+//! The shared truth: one place where locks are granted and saves are stored.
+//!
+//! `routes` speaks HTTP, `service` decides, `store` and `blobs` remember. The listener and the word to stop come from
+//! outside, so the program, the desktop app and every test run the same server.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub mod blobs;
+pub mod demo;
+pub mod embedded;
+mod routes;
+pub mod service;
+mod settings;
+pub mod store;
+
+pub use blobs::Blobs;
+pub use service::Service;
+pub use settings::Settings;
+pub use store::Store;
+
+/// Serves until `shutdown` comes, then lets what is in flight finish.
+pub async fn serve(
+    listener: TcpListener,
+    store: Arc<dyn Store>,
+    blobs: Blobs,
+    settings: Settings,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let service = Service::open(store, blobs, settings).await?;
+    serve_service(listener, service, shutdown).await
+}
+
+/// As [`serve`], for whoever keeps a hand on the service.
+pub async fn serve_service(
+    listener: TcpListener,
+    service: Arc<Service>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let stopping = CancellationToken::new();
+    let _stop_with_us = stopping.clone().drop_guard();
+    tokio::spawn(
+        stopping
+            .clone()
+            .run_until_cancelled_owned(keep_house(Arc::clone(&service))),
+    );
+
+    let grace = service.settings().shutdown_grace;
+    let router = routes::router(service, stopping.clone());
+    let asked_to_stop = stopping.clone();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        shutdown.await;
+        asked_to_stop.cancel();
+    });
+    tokio::select! {
+        served = serving.into_future() => served.context("the server stopped"),
+        () = overdue(stopping, grace) => {
+            tracing::warn!("stopping with requests unfinished");
+            Ok(())
+        }
+    }
+}
+
+async fn overdue(stopping: CancellationToken, grace: Duration) {
+    stopping.cancelled().await;
+    tokio::time::sleep(grace).await;
+}
+
+/// Once a second or so: lapsed locks become events, and so do other processes' changes.
+async fn keep_house(service: Arc<Service>) {
+    let mut ticks = tokio::time::interval(service.settings().sweep_every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // Both have logged what is worth it; the next tick tries again.
+        let _ = service.sweep().await;
+        let _ = service.look_for_changes().await;
+    }
+}

@@ -45,6 +45,8 @@ pub const LABELS: &str = "/projects/{pid}/labels";
 pub const LABEL: &str = "/projects/{pid}/labels/{lid}";
 /// `GET`, `POST`
 pub const IMAGES: &str = "/projects/{pid}/images";
+/// `DELETE`
+pub const IMAGE: &str = "/projects/{pid}/images/{iid}";
 /// `GET`
 pub const CONTENT: &str = "/projects/{pid}/images/{iid}/content";
 /// `GET`

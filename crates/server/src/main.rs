@@ -1,0 +1,2 @@
+//! The program `lockstep-server`.
+fn main() {}

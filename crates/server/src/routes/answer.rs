@@ -1,0 +1,59 @@
+//! The service's outcomes as HTTP answers.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use lockstep_wire::{ApiError, Refusal, RefusalBody, RefusalDetail};
+
+/// Why a request has no answer of the kind it asked for.
+pub(super) struct Failed(ApiError);
+
+/// What a handler returns.
+pub(super) type Answered<T = Response> = Result<T, Failed>;
+
+impl From<ApiError> for Failed {
+    fn from(error: ApiError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<RefusalDetail> for Failed {
+    fn from(refusal: RefusalDetail) -> Self {
+        Self(refusal.into())
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        match self.0 {
+            ApiError::Refused(refusal) => refused(refusal),
+            ApiError::Later { retry_after } => later(
+                Refusal::Unavailable.because("The server is busy; please try again."),
+                retry_after.as_secs(),
+            ),
+            // Only a client has a network to fail.
+            ApiError::Network(_) => refused(Refusal::Internal.because("Something went wrong on the server.")),
+        }
+    }
+}
+
+/// A refusal under its status.
+pub(super) fn refused(detail: RefusalDetail) -> Response {
+    if matches!(detail.refusal, Refusal::TooManyRequests | Refusal::Unavailable) {
+        return later(detail, 1);
+    }
+    bare(detail)
+}
+
+fn later(detail: RefusalDetail, seconds: u64) -> Response {
+    let mut response = bare(detail);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    response
+}
+
+fn bare(detail: RefusalDetail) -> Response {
+    let status = StatusCode::from_u16(detail.refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, Json(RefusalBody { detail })).into_response()
+}

@@ -1,0 +1,135 @@
+//! What a request says, or the contract's refusal when it cannot be read.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use lockstep_wire::{
+    ClientId, Generation, IdempotencyKey, Refusal, RefusalDetail, SaveContext, UserId, routes,
+};
+use serde::de::DeserializeOwned;
+
+use super::Server;
+use super::answer::Failed;
+
+/// Larger than any annotation drawn by hand; masks of huge images are the largest.
+pub(super) const JSON_LIMIT: usize = 16 << 20;
+
+fn invalid(message: impl Into<String>) -> RefusalDetail {
+    Refusal::Invalid.because(message)
+}
+
+/// Whoever the access token was given to.
+pub(super) struct Caller(pub(super) UserId);
+
+impl FromRequestParts<Server> for Caller {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Failed> {
+        let header = parts
+            .headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        let token = header.and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        });
+        let token = token.ok_or_else(|| Refusal::Unauthorized.because("Please sign in."))?;
+        Ok(Self(server.service.authenticate(token)?))
+    }
+}
+
+/// A JSON body.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Server> for Body<T> {
+    type Rejection = Failed;
+
+    async fn from_request(request: Request, server: &Server) -> Result<Self, Failed> {
+        parse(&bytes(request, server).await?).map(Self)
+    }
+}
+
+/// A JSON body that may be left out.
+pub(super) struct OptionalBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Server> for OptionalBody<T> {
+    type Rejection = Failed;
+
+    async fn from_request(request: Request, server: &Server) -> Result<Self, Failed> {
+        let bytes = bytes(request, server).await?;
+        if bytes.trim_ascii().is_empty() {
+            return Ok(Self(T::default()));
+        }
+        parse(&bytes).map(Self)
+    }
+}
+
+async fn bytes(request: Request, server: &Server) -> Result<Bytes, Failed> {
+    Ok(Bytes::from_request(request, server)
+        .await
+        .map_err(|rejection| invalid(rejection.body_text()))?)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
+    Ok(serde_json::from_slice(bytes)
+        .map_err(|fault| invalid(format!("The request cannot be read: {fault}.")))?)
+}
+
+/// The placeholders of the route, in order.
+pub(super) struct At<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Server> for At<T> {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Failed> {
+        let path = Path::<T>::from_request_parts(parts, server).await;
+        let Path(path) = path.map_err(|rejection| invalid(rejection.body_text()))?;
+        Ok(Self(path))
+    }
+}
+
+/// What is behind the question mark.
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Server> for Asked<T> {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Failed> {
+        let query = Query::<T>::from_request_parts(parts, server).await;
+        let Query(query) = query.map_err(|rejection| invalid(rejection.body_text()))?;
+        Ok(Self(query))
+    }
+}
+
+/// What a write carries in its headers.
+pub(super) struct Context(pub(super) SaveContext);
+
+impl FromRequestParts<Server> for Context {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Server) -> Result<Self, Failed> {
+        let text = |name: &str| match parts.headers.get(name).map(|value| value.to_str()) {
+            None => Ok(None),
+            Some(Ok(text)) => Ok(Some(text.trim().to_owned())),
+            Some(Err(_)) => Err(invalid(format!("The header {name} cannot be read."))),
+        };
+        let generation = match text(routes::LOCK_GENERATION)? {
+            None => None,
+            Some(number) => {
+                let fault = |_| {
+                    invalid(format!(
+                        "The header {} is not a whole number.",
+                        routes::LOCK_GENERATION
+                    ))
+                };
+                Some(Generation(number.parse().map_err(fault)?))
+            }
+        };
+        Ok(Self(SaveContext {
+            key: text(routes::IDEMPOTENCY_KEY)?.map(IdempotencyKey),
+            generation,
+            client_id: text(routes::CLIENT_ID)?.map(ClientId),
+        }))
+    }
+}

@@ -1,0 +1,445 @@
+//! Annotations in and out; whether a write is stored is for `saves` to say.
+
+use lockstep_wire::annotations::SaveNotes;
+use lockstep_wire::{
+    Annotation, AnnotationId, Answer, ApiError, CreateAnnotation, Geometry, IdempotencyKey, ImageAnnotations,
+    ImageId, LabelId, ProjectId, Refusal, RefusalDetail, Removed, SaveContext, Saved, ServerEvent,
+    UpdateAnnotation, UserId, Version,
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::locks::check_client;
+use super::saves::{Edit, Intent, decide_save};
+use super::{Service, check_text, image_is_gone, internal, invalid, no_such_image};
+use crate::store::{
+    AnnotationVersion, Announcement, ImageKey, Party, Presence, Save, SaveOutcome, SaveQuestion, WriteDone,
+};
+
+/// `GET /annotations/{id}/history`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Oldest first, tombstones included.
+    pub versions: Vec<AnnotationVersion>,
+}
+
+/// One write of a batch.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum BatchOp {
+    /// As `POST /annotations`.
+    Create {
+        /// Which write this is, however often it is sent.
+        #[serde(default)]
+        key: Option<IdempotencyKey>,
+        /// Made by the server when left out.
+        #[serde(default)]
+        id: Option<AnnotationId>,
+        /// What is there, and where.
+        #[serde(flatten)]
+        fields: lockstep_wire::AnnotationFields,
+    },
+    /// As `PUT /annotations/{id}`.
+    Update {
+        /// Which write this is, however often it is sent.
+        #[serde(default)]
+        key: Option<IdempotencyKey>,
+        /// Which annotation.
+        id: AnnotationId,
+        /// The change.
+        #[serde(flatten)]
+        update: UpdateAnnotation,
+    },
+    /// As `DELETE /annotations/{id}`.
+    Delete {
+        /// Which write this is, however often it is sent.
+        #[serde(default)]
+        key: Option<IdempotencyKey>,
+        /// Which annotation.
+        id: AnnotationId,
+        /// The one the decision to delete was based on.
+        version: Version,
+    },
+}
+
+/// What came of one write of a batch.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum BatchResult {
+    /// As the single write's answer.
+    Saved {
+        /// As the single write would have been answered.
+        status: u16,
+        /// The body.
+        #[serde(flatten)]
+        saved: Box<Saved>,
+    },
+    /// As the single delete's answer.
+    Removed {
+        /// As the single write would have been answered.
+        status: u16,
+        /// The body.
+        #[serde(flatten)]
+        removed: Removed,
+    },
+    /// As the single write's refusal.
+    Refused {
+        /// As the single write would have been answered.
+        status: u16,
+        /// The body.
+        detail: RefusalDetail,
+    },
+}
+
+/// The answer to a batch.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BatchAnswer {
+    /// One for each write, in order.
+    pub results: Vec<BatchResult>,
+}
+
+/// Writes one request may carry: enough for a busy image, and never a transaction of seconds.
+const LONGEST_BATCH: usize = 1000;
+
+impl Service {
+    /// What has been said about an image.
+    pub async fn annotations(
+        &self,
+        user: UserId,
+        project: ProjectId,
+        image: ImageId,
+    ) -> Answer<ImageAnnotations> {
+        self.member(user, &project).await?;
+        let key = ImageKey { project, image };
+        match self.store.image(&key).await?.0 {
+            Presence::Live => Ok(self.store.annotations(&key).await?),
+            Presence::Deleted => Err(image_is_gone().into()),
+            Presence::Absent => Err(no_such_image().into()),
+        }
+    }
+
+    /// Every state an annotation was in.
+    pub async fn history(&self, user: UserId, id: &AnnotationId) -> Answer<History> {
+        let unknown = || Refusal::NotFound.because("There is no such annotation.");
+        let (key, versions) = self.store.history(id).await?.ok_or_else(unknown)?;
+        match self.store.role(&key.project, user).await? {
+            Some(_) => Ok(History { versions }),
+            None => Err(unknown().into()),
+        }
+    }
+
+    /// Stores a new annotation; says whether it was not there before.
+    pub async fn create(
+        &self,
+        user: UserId,
+        request: CreateAnnotation,
+        context: SaveContext,
+    ) -> Answer<(Saved, bool)> {
+        let done = self.save_one(self.plan_create(user, request, context)?).await?;
+        let created = !done.notes.replayed;
+        Ok((saved(done), created))
+    }
+
+    /// Saves upon the version the request names.
+    pub async fn update(
+        &self,
+        user: UserId,
+        id: AnnotationId,
+        request: UpdateAnnotation,
+        context: SaveContext,
+    ) -> Answer<Saved> {
+        Ok(saved(
+            self.save_one(self.plan_update(user, id, request, context)?)
+                .await?,
+        ))
+    }
+
+    /// Deletes the version the request names.
+    pub async fn delete(
+        &self,
+        user: UserId,
+        id: AnnotationId,
+        version: Version,
+        context: SaveContext,
+    ) -> Answer<Removed> {
+        Ok(removed(
+            self.save_one(self.plan_delete(user, id, version, context)?)
+                .await?,
+        ))
+    }
+
+    /// Writes in order, in one transaction; what is refused does not hold up the rest.
+    pub async fn batch(
+        &self,
+        user: UserId,
+        image: ImageKey,
+        ops: Vec<BatchOp>,
+        context: SaveContext,
+    ) -> Answer<BatchAnswer> {
+        self.member(user, &image.project).await?;
+        if ops.len() > LONGEST_BATCH {
+            return Err(invalid(format!("A batch holds at most {LONGEST_BATCH} writes.")).into());
+        }
+        let (mut saves, mut faults) = (Vec::new(), Vec::new());
+        for op in ops {
+            let delete = matches!(op, BatchOp::Delete { .. });
+            match self.plan_op(user, &image, op, &context) {
+                Ok(save) => {
+                    saves.push(save);
+                    faults.push((None, delete));
+                }
+                Err(fault) => faults.push((Some(fault), delete)),
+            }
+        }
+        let mut outcomes = self.save(saves).await?.into_iter();
+        let mut results = Vec::with_capacity(faults.len());
+        for (fault, delete) in faults {
+            let outcome = match fault {
+                Some(ApiError::Refused(refusal)) => Err(refusal),
+                Some(error) => return Err(error),
+                None => done_of(
+                    outcomes
+                        .next()
+                        .ok_or_else(|| internal(&anyhow::anyhow!("a save has no outcome")))?,
+                ),
+            };
+            results.push(match outcome {
+                Ok(done) if delete => BatchResult::Removed {
+                    status: 200,
+                    removed: removed(done),
+                },
+                Ok(done) => {
+                    let created = !done.notes.replayed && done.annotation.version == Version::FIRST;
+                    BatchResult::Saved {
+                        status: if created { 201 } else { 200 },
+                        saved: Box::new(saved(done)),
+                    }
+                }
+                Err(detail) => BatchResult::Refused {
+                    status: detail.refusal.status(),
+                    detail,
+                },
+            });
+        }
+        Ok(BatchAnswer { results })
+    }
+
+    fn plan_op(&self, user: UserId, image: &ImageKey, op: BatchOp, context: &SaveContext) -> Answer<Save> {
+        let with = |key| SaveContext {
+            key,
+            ..context.clone()
+        };
+        match op {
+            BatchOp::Create { key, id, fields } => {
+                let (project_id, image_id) = (image.project.clone(), image.image.clone());
+                self.plan_create(
+                    user,
+                    CreateAnnotation {
+                        id,
+                        project_id,
+                        image_id,
+                        fields,
+                    },
+                    with(key),
+                )
+            }
+            BatchOp::Update { key, id, update } => self.plan_update(user, id, update, with(key)),
+            BatchOp::Delete { key, id, version } => self.plan_delete(user, id, version, with(key)),
+        }
+    }
+
+    fn plan_create(&self, user: UserId, request: CreateAnnotation, context: SaveContext) -> Answer<Save> {
+        check_geometry(&request.fields.geometry)?;
+        let fingerprint = fingerprint("create", "", &request)?;
+        let CreateAnnotation {
+            id,
+            project_id,
+            image_id,
+            fields,
+        } = request;
+        // Without an id of the client's, a key alone makes a retry the same create.
+        let id = id.unwrap_or_else(|| {
+            context
+                .key
+                .as_ref()
+                .map_or_else(AnnotationId::new, |key| AnnotationId(key.0.clone()))
+        });
+        check_text("The annotation id", id.as_str(), 64)?;
+        let label = fields.label_id.clone();
+        let image = ImageKey {
+            project: project_id,
+            image: image_id,
+        };
+        let edit = Edit::Create {
+            image: image.clone(),
+            fields,
+        };
+        self.plan(user, id, edit, Some(image), label, fingerprint, context)
+    }
+
+    fn plan_update(
+        &self,
+        user: UserId,
+        id: AnnotationId,
+        request: UpdateAnnotation,
+        context: SaveContext,
+    ) -> Answer<Save> {
+        if let Some(geometry) = &request.geometry {
+            check_geometry(geometry)?;
+        }
+        let fingerprint = fingerprint("update", id.as_str(), &request)?;
+        let label = request.label_id.clone().flatten();
+        self.plan(user, id, Edit::Update(request), None, label, fingerprint, context)
+    }
+
+    fn plan_delete(
+        &self,
+        user: UserId,
+        id: AnnotationId,
+        version: Version,
+        context: SaveContext,
+    ) -> Answer<Save> {
+        let fingerprint = fingerprint("delete", id.as_str(), &version)?;
+        self.plan(
+            user,
+            id,
+            Edit::Delete { version },
+            None,
+            None,
+            fingerprint,
+            context,
+        )
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one save, named once, right above"
+    )]
+    fn plan(
+        &self,
+        user: UserId,
+        id: AnnotationId,
+        edit: Edit,
+        create_on: Option<ImageKey>,
+        label: Option<LabelId>,
+        fingerprint: Vec<u8>,
+        context: SaveContext,
+    ) -> Answer<Save> {
+        check_client(context.client_id.as_ref())?;
+        if let Some(key) = &context.key {
+            check_text("The idempotency key", key.as_str(), 64)?;
+        }
+        let party = Party {
+            user,
+            client: context.client_id,
+        };
+        let question = SaveQuestion {
+            party: party.clone(),
+            annotation: id.clone(),
+            create_on,
+            label,
+            generation: context.generation,
+            key: context.key.map(|key| (key, fingerprint.clone())),
+        };
+        let (lease, generation) = (self.settings.lease, context.generation);
+        let intent = Intent {
+            party,
+            id,
+            edit,
+            generation,
+            fingerprint,
+            lease,
+        };
+        Ok(Save {
+            question,
+            rule: Box::new(move |scene| decide_save(scene, &intent)),
+        })
+    }
+
+    async fn save_one(&self, save: Save) -> Answer<Done> {
+        let outcome = self.save(vec![save]).await?.pop();
+        let outcome = outcome.ok_or_else(|| internal(&anyhow::anyhow!("a save has no outcome")))?;
+        Ok(done_of(outcome)?)
+    }
+
+    async fn save(&self, saves: Vec<Save>) -> Answer<Vec<SaveOutcome>> {
+        let report = self.store.save(saves).await?;
+        self.announce(report.ended);
+        let mut newest = None;
+        for outcome in &report.outcomes {
+            let SaveOutcome::Applied { done, cursor } = outcome else {
+                continue;
+            };
+            let project = &done.annotation.project_id;
+            if let Some(lock) = &done.lock {
+                let event = ServerEvent::LockAcquired { lock: lock.clone() };
+                self.announce([Announcement {
+                    project: project.clone(),
+                    event,
+                }]);
+            }
+            newest = Some((project.clone(), *cursor));
+        }
+        if let Some((project, cursor)) = newest {
+            self.announce_changes(&project, cursor);
+        }
+        Ok(report.outcomes)
+    }
+}
+
+/// A write that took effect, now or before.
+struct Done {
+    annotation: Annotation,
+    notes: SaveNotes,
+}
+
+fn done_of(outcome: SaveOutcome) -> Result<Done, RefusalDetail> {
+    let (done, replayed, newest) = match outcome {
+        SaveOutcome::Refused(refusal) => return Err(refusal),
+        SaveOutcome::Replayed { done, newest } => (done, true, Some(newest)),
+        SaveOutcome::Applied { done, .. } => (done, false, None),
+    };
+    let WriteDone {
+        annotation,
+        lock,
+        image_revision,
+        ..
+    } = *done;
+    let newest_version = newest.filter(|newest| *newest != annotation.version);
+    let notes = SaveNotes {
+        replayed,
+        newest_version,
+        lock,
+        image_revision: Some(image_revision),
+    };
+    Ok(Done { annotation, notes })
+}
+
+fn saved(done: Done) -> Saved {
+    Saved {
+        annotation: done.annotation,
+        notes: done.notes,
+    }
+}
+
+fn removed(done: Done) -> Removed {
+    Removed {
+        id: done.annotation.id,
+        version: done.annotation.version,
+        deleted: true,
+        notes: done.notes,
+    }
+}
+
+fn check_geometry(geometry: &Geometry) -> Answer<()> {
+    match geometry.fault() {
+        Some(fault) => Err(invalid(format!("The geometry is no shape: {fault}.")).into()),
+        None => Ok(()),
+    }
+}
+
+/// Tells requests apart that come under one key.
+fn fingerprint(verb: &str, id: &str, request: &impl Serialize) -> Answer<Vec<u8>> {
+    let request = serde_json::to_vec(&(verb, id, request)).map_err(|error| internal(&error.into()))?;
+    Ok(Sha256::digest(request).to_vec())
+}

@@ -1,0 +1,151 @@
+//! What the server decides: who may do what, who gets a lock, which save is stored.
+//!
+//! **Invariant:** nothing here knows HTTP or SQL, and nothing about locks and saves reads a clock; the rules are pure, and
+//! the store runs them inside its transaction.
+
+use std::sync::Arc;
+
+use lockstep_wire::{Answer, ApiError, Meta, ProjectId, Refusal, RefusalDetail, Role, UserId};
+
+use crate::blobs::Blobs;
+use crate::settings::Settings;
+use crate::store::{Identity, Store, StoreError};
+
+mod accounts;
+mod annotations;
+mod changes;
+mod images;
+mod in_process;
+mod locks;
+mod projects;
+mod saves;
+
+pub use annotations::{BatchAnswer, BatchOp, BatchResult, History};
+pub use images::{Content, Upload};
+pub use in_process::InProcess;
+pub use projects::{LabelFields, MemberChange, NewMember, ProjectFields};
+
+/// The server without its HTTP.
+pub struct Service {
+    store: Arc<dyn Store>,
+    blobs: Blobs,
+    settings: Settings,
+    identity: Identity,
+    passwords: accounts::Passwords,
+    tokens: accounts::AccessTokens,
+    watchers: changes::Watchers,
+}
+
+impl Service {
+    /// Opens for business: locks live on, an outage is made up for.
+    pub async fn open(store: Arc<dyn Store>, blobs: Blobs, settings: Settings) -> anyhow::Result<Arc<Self>> {
+        let identity = store.identity().await?;
+        let tokens = accounts::AccessTokens::new(&identity.signing_key, settings.access_token);
+        let service = Self {
+            store,
+            blobs,
+            settings,
+            identity,
+            passwords: accounts::Passwords::new(),
+            tokens,
+            watchers: changes::Watchers::new(),
+        };
+        service.sweep().await?;
+        Ok(Arc::new(service))
+    }
+
+    /// What a client must know before anything else.
+    pub fn meta(&self) -> Meta {
+        Meta {
+            name: Meta::NAME.into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            protocol: Meta::PROTOCOL,
+            data_epoch: self.identity.data_epoch.clone(),
+            lock_ttl_ms: self.settings.lease.as_millis() as u64,
+            heartbeat_ms: self.settings.heartbeat.as_millis() as u64,
+        }
+    }
+
+    /// Whether the database answers.
+    pub async fn ready(&self) -> Answer<()> {
+        self.store.identity().await?;
+        Ok(())
+    }
+
+    /// The lengths of time this server goes by.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What someone may do in a project; a stranger does not learn that it is there.
+    async fn member(&self, user: UserId, project: &ProjectId) -> Answer<Role> {
+        Ok(self
+            .store
+            .role(project, user)
+            .await?
+            .ok_or_else(no_such_project)?)
+    }
+
+    async fn manager(&self, user: UserId, project: &ProjectId) -> Answer<Role> {
+        let role = self.member(user, project).await?;
+        if !role.manages() {
+            return Err(forbidden("Only the project's owner and managers may do this.").into());
+        }
+        Ok(role)
+    }
+}
+
+fn no_such_project() -> RefusalDetail {
+    Refusal::NotFound.because("There is no such project, or you are not a member of it.")
+}
+
+/// Of a name that is in use. The contract's 409 is for versions alone.
+pub(crate) fn taken(what: &str) -> RefusalDetail {
+    invalid(format!("There is a {what} of this id already."))
+}
+
+fn no_such_image() -> RefusalDetail {
+    Refusal::NotFound.because("There is no such image.")
+}
+
+fn image_is_gone() -> RefusalDetail {
+    Refusal::Gone.because("This image has been deleted.")
+}
+
+fn forbidden(message: &str) -> RefusalDetail {
+    Refusal::Forbidden.because(message)
+}
+
+fn invalid(message: impl Into<String>) -> RefusalDetail {
+    Refusal::Invalid.because(message)
+}
+
+/// Text that people and paths can carry: not empty, not too long, nothing invisible.
+fn check_text(what: &str, text: &str, longest: usize) -> Answer<()> {
+    let fault = match text.chars().count() {
+        0 => format!("{what} is empty."),
+        length if length > longest => format!("{what} is longer than {longest} characters."),
+        _ if text.chars().any(char::is_control) => format!("{what} has characters that cannot be printed."),
+        _ => return Ok(()),
+    };
+    Err(invalid(fault).into())
+}
+
+/// Logged here, once, with its whole chain; the client only learns that it was not its fault.
+fn internal(error: &anyhow::Error) -> ApiError {
+    tracing::error!("{error:#}");
+    Refusal::Internal
+        .because("Something went wrong on the server.")
+        .into()
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self::Later {
+                retry_after: std::time::Duration::from_secs(1),
+            },
+            StoreError::Failed(error) => internal(&error),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! A project's pictures, as rows; their bytes are in `blobs`.
+
+use lockstep_wire::{ImageId, ProjectId, UserId};
+
+/// Names one image among all.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ImageKey {
+    /// Where it is.
+    pub project: ProjectId,
+    /// Which one there.
+    pub image: ImageId,
+}
+
+/// An image to be added.
+#[derive(Debug, Clone)]
+pub struct NewImage {
+    /// Where to, under which id.
+    pub key: ImageKey,
+    /// As it was imported.
+    pub file_name: String,
+    /// Pixels, upright.
+    pub width: u32,
+    /// Pixels, upright.
+    pub height: u32,
+    /// `image/jpeg` and the like.
+    pub media_type: String,
+    /// SHA-256 of the content in hex.
+    pub content_hash: String,
+    /// Who adds it.
+    pub added_by: UserId,
+}
+
+/// Whether a thing is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It is.
+    Live,
+    /// It was.
+    Deleted,
+    /// It never was.
+    Absent,
+}

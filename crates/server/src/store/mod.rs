@@ -1,0 +1,135 @@
+//! What the server remembers, behind one trait that every database implements alike.
+//!
+//! **Invariant:** a store decides nothing about locks and saves. It reads a scene, asks the rule it was given, and writes
+//! the rule's decision, all in one transaction; so every database runs the same rules.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lockstep_wire::{
+    AnnotationId, ChangePage, Cursor, Image, ImageAnnotations, ImagePage, Label, LabelId, Lock, Project,
+    ProjectId, Role, User, UserId,
+};
+
+mod accounts;
+mod changes;
+mod images;
+mod locks;
+mod projects;
+mod saves;
+pub mod sqlite;
+
+pub use accounts::{Account, Identity, NewUser, TokenHash};
+pub use changes::Announcement;
+pub use images::{ImageKey, NewImage, Presence};
+pub use locks::{
+    Ended, Ending, Hold, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, Party, PastGrant,
+    outage,
+};
+pub use projects::{Member, NewProject};
+pub use saves::{
+    AnnotationVersion, Applied, Save, SaveDecision, SaveOutcome, SaveQuestion, SaveReport, SaveRule,
+    SaveScene, Stored, WriteDone,
+};
+
+/// Why a store could not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Something else is writing, or too much is waiting; asking again later is right.
+    #[error("the database is busy")]
+    Busy,
+    /// What should not happen: a full disk, a damaged file, a fault of ours.
+    #[error("the database failed")]
+    Failed(#[source] anyhow::Error),
+}
+
+/// A store's answer, or why there is none.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Whether adding a thing found its name free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Added<T> {
+    /// It was, and here is the thing.
+    New(T),
+    /// It was not; nothing was added.
+    Taken,
+}
+
+/// Everything the server asks of a database. Each call is one transaction.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Of this database.
+    async fn identity(&self) -> Result<Identity>;
+
+    /// Makes an account.
+    async fn add_user(&self, user: NewUser) -> Result<Added<User>>;
+    /// Finds one by what its owner signs in with.
+    async fn account(&self, email: &str) -> Result<Option<Account>>;
+    /// Finds one by its number.
+    async fn user(&self, id: UserId) -> Result<Option<User>>;
+    /// A sign-in: its first refresh token.
+    async fn begin_session(&self, user: UserId, token: TokenHash, lifetime: Duration) -> Result<()>;
+    /// Exchanges a refresh token for the next. A token that was exchanged before is honoured once more shortly after
+    /// (the answer may have been lost); later it is a stolen one, and ends its session.
+    async fn continue_session(
+        &self,
+        token: TokenHash,
+        next: TokenHash,
+        lifetime: Duration,
+    ) -> Result<Option<User>>;
+    /// A sign-out.
+    async fn end_session(&self, token: TokenHash) -> Result<()>;
+
+    /// Makes a project with its first member.
+    async fn add_project(&self, project: NewProject) -> Result<Added<Project>>;
+    /// The projects someone is a member of.
+    async fn projects_of(&self, user: UserId) -> Result<Vec<Project>>;
+    /// What someone may do in a project.
+    async fn role(&self, project: &ProjectId, user: UserId) -> Result<Option<Role>>;
+    /// A project's people.
+    async fn members(&self, project: &ProjectId) -> Result<Vec<Member>>;
+    /// Joins someone to a project, or changes what he may do there; `None` ends his membership. Whoever may no longer
+    /// annotate loses his locks. Says whether there was such a project and person (or member).
+    async fn set_role(
+        &self,
+        project: &ProjectId,
+        user: UserId,
+        role: Option<Role>,
+        by: Option<UserId>,
+    ) -> Result<(bool, Vec<Ended>)>;
+    /// A project's labels in their order.
+    async fn labels(&self, project: &ProjectId) -> Result<Vec<Label>>;
+    /// Adds a label, or replaces the one with its id.
+    async fn put_label(&self, project: &ProjectId, label: Label) -> Result<()>;
+    /// Deletes a label; annotations keep naming it. Says whether it was there.
+    async fn delete_label(&self, project: &ProjectId, label: &LabelId) -> Result<bool>;
+
+    /// Adds an image.
+    async fn add_image(&self, image: NewImage) -> Result<Added<Image>>;
+    /// A page of a project's live images.
+    async fn images(&self, project: &ProjectId, after: Option<&str>, limit: u32) -> Result<ImagePage>;
+    /// One image, deleted or not.
+    async fn image(&self, key: &ImageKey) -> Result<(Presence, Option<Image>)>;
+    /// Deletes an image, and ends its lock. Says whether it was live.
+    async fn delete_image(&self, key: &ImageKey, by: UserId) -> Result<(bool, Vec<Ended>)>;
+
+    /// What has been said about an image.
+    async fn annotations(&self, key: &ImageKey) -> Result<ImageAnnotations>;
+    /// Where an annotation is, and every state it was in, oldest first.
+    async fn history(&self, id: &AnnotationId) -> Result<Option<(ImageKey, Vec<AnnotationVersion>)>>;
+
+    /// Settles what is due, shows the rule the scene, and does as it says.
+    async fn update_lock(&self, question: LockQuestion, rule: LockRule) -> Result<LockOutcome>;
+    /// A project's live locks.
+    async fn locks(&self, project: &ProjectId) -> Result<(Vec<Lock>, Vec<Ended>)>;
+    /// Ends the locks that have lapsed, after making up for an outage. Also the server's sign of life.
+    async fn settle_locks(&self) -> Result<Vec<Ended>>;
+
+    /// Shows each save's rule its scene and does as it says, in order, in one transaction.
+    async fn save(&self, saves: Vec<Save>) -> Result<SaveReport>;
+
+    /// What happened in a project since.
+    async fn changes(&self, project: &ProjectId, since: Cursor, limit: u32) -> Result<ChangePage>;
+    /// The newest place in a project's feed.
+    async fn newest_change(&self, project: &ProjectId) -> Result<Cursor>;
+}

@@ -1,0 +1,127 @@
+//! Images as rows.
+
+use lockstep_wire::changes::ReleaseReason;
+use lockstep_wire::{Image, ImageId, ImagePage, ProjectId, UserId};
+use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
+
+use super::changes::{Kind, record};
+use super::clock::{Millis, now};
+use super::locks;
+use crate::store::{Added, Ended, ImageKey, NewImage, Presence};
+
+const COLUMNS: &str =
+    "id, file_name, width, height, media_type, content_hash, annotation_count, revision, deleted_at";
+
+fn image_of(row: &Row) -> rusqlite::Result<Image> {
+    Ok(Image {
+        id: ImageId(row.get("id")?),
+        file_name: row.get("file_name")?,
+        width: row.get("width")?,
+        height: row.get("height")?,
+        media_type: row.get("media_type")?,
+        content_hash: row.get("content_hash")?,
+        annotation_count: row.get("annotation_count")?,
+        revision: row.get("revision")?,
+    })
+}
+
+pub(super) fn add_image(tx: &Transaction, image: &NewImage) -> anyhow::Result<Added<Image>> {
+    let key = &image.key;
+    let taken = tx
+        .prepare_cached("SELECT 1 FROM images WHERE project_id = ?1 AND id = ?2")?
+        .exists([key.project.as_str(), key.image.as_str()])?;
+    if taken {
+        return Ok(Added::Taken);
+    }
+    let revision = record(tx, &key.project, Kind::Image, key.image.as_str())?.0;
+    tx.execute(
+        "INSERT INTO images (project_id, id, file_name, width, height, media_type, content_hash, revision, added_by,
+                             added_at)
+         VALUES (:project, :id, :file_name, :width, :height, :media_type, :hash, :revision, :by, :now)",
+        named_params! {
+            ":project": key.project.as_str(), ":id": key.image.as_str(), ":file_name": image.file_name,
+            ":width": image.width, ":height": image.height, ":media_type": image.media_type,
+            ":hash": image.content_hash, ":revision": revision, ":by": image.added_by.0, ":now": Millis(now(tx)?),
+        },
+    )?;
+    Ok(Added::New(Image {
+        id: key.image.clone(),
+        file_name: image.file_name.clone(),
+        width: image.width,
+        height: image.height,
+        media_type: image.media_type.clone(),
+        content_hash: image.content_hash.clone(),
+        annotation_count: 0,
+        revision,
+    }))
+}
+
+pub(super) fn images(
+    tx: &Transaction,
+    project: &ProjectId,
+    after: Option<&str>,
+    limit: u32,
+) -> anyhow::Result<ImagePage> {
+    // A deleted image's row stays, so a page can always go on from where the last one ended.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM images
+         WHERE project_id = :project AND deleted_at IS NULL
+           AND (:after IS NULL OR (file_name, id) >
+                (SELECT file_name, id FROM images WHERE project_id = :project AND id = :after))
+         ORDER BY file_name, id LIMIT :limit"
+    );
+    let mut images: Vec<Image> = tx
+        .prepare_cached(&sql)?
+        .query_map(
+            named_params! { ":project": project.as_str(), ":after": after, ":limit": i64::from(limit) + 1 },
+            image_of,
+        )?
+        .collect::<Result<_, _>>()?;
+    let has_more = images.len() > limit as usize;
+    images.truncate(limit as usize);
+    let next = images.last().filter(|_| has_more).map(|last| last.id.0.clone());
+    Ok(ImagePage { images, next })
+}
+
+pub(super) fn image(tx: &Transaction, key: &ImageKey) -> anyhow::Result<(Presence, Option<Image>)> {
+    let sql = format!("SELECT {COLUMNS} FROM images WHERE project_id = ?1 AND id = ?2");
+    let found = tx
+        .prepare_cached(&sql)?
+        .query_row([key.project.as_str(), key.image.as_str()], |row| {
+            Ok((image_of(row)?, row.get::<_, Option<i64>>("deleted_at")?))
+        })
+        .optional()?;
+    Ok(match found {
+        None => (Presence::Absent, None),
+        Some((image, None)) => (Presence::Live, Some(image)),
+        Some((image, Some(_))) => (Presence::Deleted, Some(image)),
+    })
+}
+
+pub(super) fn delete_image(
+    tx: &Transaction,
+    key: &ImageKey,
+    by: UserId,
+) -> anyhow::Result<(bool, Vec<Ended>)> {
+    let now = now(tx)?;
+    let deleted = tx.execute(
+        "UPDATE images SET deleted_at = ?3 WHERE project_id = ?1 AND id = ?2 AND deleted_at IS NULL",
+        params![key.project.as_str(), key.image.as_str(), Millis(now)],
+    )?;
+    if deleted == 0 {
+        return Ok((false, Vec::new()));
+    }
+    touch(tx, key, 0)?;
+    let ended = locks::end(tx, key, now, ReleaseReason::Forced, Some(by))?;
+    Ok((true, ended.into_iter().collect()))
+}
+
+/// Moves an image's revision on, and puts it at the end of the feed.
+pub(super) fn touch(tx: &Transaction, key: &ImageKey, more_annotations: i32) -> anyhow::Result<i64> {
+    let revision = record(tx, &key.project, Kind::Image, key.image.as_str())?.0;
+    tx.prepare_cached(
+        "UPDATE images SET revision = ?3, annotation_count = annotation_count + ?4 WHERE project_id = ?1 AND id = ?2",
+    )?
+    .execute(params![key.project.as_str(), key.image.as_str(), revision, more_annotations])?;
+    Ok(revision)
+}

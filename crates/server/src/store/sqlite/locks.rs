@@ -1,0 +1,365 @@
+//! Live locks, the grants behind them, and the counter that outlives both.
+
+use chrono::{DateTime, Utc};
+use lockstep_wire::changes::ReleaseReason;
+use lockstep_wire::refusal::Author;
+use lockstep_wire::{ClientId, Generation, ImageId, Lock, ProjectId, UserId};
+use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
+
+use super::clock::{Millis, now};
+use super::projects::{from_name, role, to_name};
+use super::{images, saves};
+use crate::store::{
+    Ended, Ending, Hold, ImageKey, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, Party,
+    PastGrant, outage,
+};
+
+/// Lapsed locks ended in one step. The rest is ended by the next; no step is held up by thousands (E34).
+const SETTLED_AT_ONCE: u32 = 200;
+
+/// How stale the sign of life may get. A write a second would cost more than a lease made up a little too well.
+const SIGN_OF_LIFE: chrono::Duration = chrono::Duration::seconds(5);
+
+/// Makes up for an outage, then ends what has lapsed.
+pub(super) fn settle(tx: &Transaction, now: DateTime<Utc>) -> anyhow::Result<Vec<Ended>> {
+    let alive_at: Millis = tx
+        .prepare_cached("SELECT alive_at FROM server")?
+        .query_row([], |row| row.get(0))?;
+    if let Some(away) = outage(alive_at.0, now) {
+        tx.execute(
+            "UPDATE image_locks SET expires_at = expires_at + ?2 WHERE expires_at > ?1",
+            params![alive_at, away.num_milliseconds()],
+        )?;
+        tx.execute(
+            "UPDATE lock_counters SET held_until = held_until + ?2 WHERE held_until > ?1",
+            params![alive_at, away.num_milliseconds()],
+        )?;
+    }
+    if (now - alive_at.0).abs() >= SIGN_OF_LIFE {
+        tx.execute("UPDATE server SET alive_at = ?1", [Millis(now)])?;
+    }
+    let lapsed: Vec<(ImageKey, Millis)> = tx
+        .prepare_cached(
+            "SELECT project_id, image_id, expires_at FROM image_locks WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
+        )?
+        .query_map(params![Millis(now), SETTLED_AT_ONCE], |row| {
+            Ok((ImageKey { project: ProjectId(row.get(0)?), image: ImageId(row.get(1)?) }, row.get(2)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    let mut ended = Vec::new();
+    for (key, at) in lapsed {
+        ended.extend(end(tx, &key, at.0, ReleaseReason::Expired, None)?);
+    }
+    Ok(ended)
+}
+
+/// Ends the image's lock, live or lapsed, and writes down how.
+pub(super) fn end(
+    tx: &Transaction,
+    key: &ImageKey,
+    at: DateTime<Utc>,
+    reason: ReleaseReason,
+    by: Option<UserId>,
+) -> anyhow::Result<Option<Ended>> {
+    let gone: Option<(i64, i64)> = tx
+        .prepare_cached(
+            "DELETE FROM image_locks WHERE project_id = ?1 AND image_id = ?2 RETURNING user_id, generation",
+        )?
+        .query_row([key.project.as_str(), key.image.as_str()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((user, generation)) = gone else {
+        return Ok(None);
+    };
+    tx.prepare_cached(
+        "UPDATE lock_grants SET ended_at = :at, end_reason = :reason, ended_by = :by
+         WHERE project_id = :project AND image_id = :image AND generation = :generation",
+    )?
+    .execute(named_params! {
+        ":at": Millis(at), ":reason": to_name(reason)?, ":by": by.map(|by| by.0),
+        ":project": key.project.as_str(), ":image": key.image.as_str(), ":generation": generation,
+    })?;
+    Ok(Some(Ended {
+        project: key.project.clone(),
+        image: key.image.clone(),
+        user: UserId(user),
+        generation: Generation(generation),
+        reason,
+    }))
+}
+
+/// Gives the image to someone, whose generation is above every earlier one.
+pub(super) fn grant(
+    tx: &Transaction,
+    key: &ImageKey,
+    party: &Party,
+    device: Option<&str>,
+    now: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    let generation: i64 = tx
+        .prepare_cached(
+            "INSERT INTO lock_counters (project_id, image_id, generation) VALUES (?1, ?2, 1)
+             ON CONFLICT (project_id, image_id)
+             DO UPDATE SET generation = generation + 1, held_for = NULL, held_until = NULL
+             RETURNING generation",
+        )?
+        .query_row([key.project.as_str(), key.image.as_str()], |row| row.get(0))?;
+    let client = party.client.as_ref().map(ClientId::as_str);
+    tx.prepare_cached(
+        "INSERT INTO image_locks (project_id, image_id, user_id, locked_at, expires_at, heartbeat_at, generation,
+                                  client_id, device)
+         VALUES (:project, :image, :user, :now, :expires, :now, :generation, :client, :device)",
+    )?
+    .execute(named_params! {
+        ":project": key.project.as_str(), ":image": key.image.as_str(), ":user": party.user.0, ":now": Millis(now),
+        ":expires": Millis(expires_at), ":generation": generation, ":client": client, ":device": device,
+    })?;
+    tx.prepare_cached(
+        "INSERT INTO lock_grants (project_id, image_id, generation, user_id, client_id, device, granted_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        key.project.as_str(),
+        key.image.as_str(),
+        generation,
+        party.user.0,
+        client,
+        device,
+        Millis(now)
+    ])?;
+    Ok(())
+}
+
+const LOCK: &str =
+    "SELECT image_id, user_id, locked_at, expires_at, heartbeat_at, generation, client_id, device,
+                           name, email
+                    FROM image_locks JOIN users ON users.id = user_id";
+
+fn lock_of(row: &Row) -> rusqlite::Result<Lock> {
+    Ok(Lock {
+        image_id: ImageId(row.get("image_id")?),
+        user_id: UserId(row.get("user_id")?),
+        locked_at: row.get::<_, Millis>("locked_at")?.0,
+        expires_at: row.get::<_, Millis>("expires_at")?.0,
+        heartbeat_at: row.get::<_, Millis>("heartbeat_at")?.0,
+        user_name: row.get("name")?,
+        user_email: row.get("email")?,
+        generation: Generation(row.get("generation")?),
+        client_id: row.get::<_, Option<String>>("client_id")?.map(ClientId),
+        device: row.get("device")?,
+    })
+}
+
+pub(super) fn live(tx: &Transaction, key: &ImageKey, now: DateTime<Utc>) -> anyhow::Result<Option<Lock>> {
+    let sql = format!("{LOCK} WHERE project_id = ?1 AND image_id = ?2 AND expires_at > ?3");
+    let mut ask = tx.prepare_cached(&sql)?;
+    Ok(ask
+        .query_row(
+            params![key.project.as_str(), key.image.as_str(), Millis(now)],
+            lock_of,
+        )
+        .optional()?)
+}
+
+pub(super) fn locks(tx: &Transaction, project: &ProjectId) -> anyhow::Result<(Vec<Lock>, Vec<Ended>)> {
+    let now = now(tx)?;
+    let ended = settle(tx, now)?;
+    let sql = format!("{LOCK} WHERE project_id = ?1 AND expires_at > ?2 ORDER BY image_id");
+    let locks = tx
+        .prepare_cached(&sql)?
+        .query_map(params![project.as_str(), Millis(now)], lock_of)?
+        .collect::<Result<_, _>>()?;
+    Ok((locks, ended))
+}
+
+type GrantRow = (i64, Option<Millis>, Option<String>, Option<i64>, Option<String>);
+
+const GRANT: &str = "SELECT generation, ended_at, end_reason, ended_by, name
+                     FROM lock_grants LEFT JOIN users ON users.id = ended_by
+                     WHERE project_id = :project AND image_id = :image AND user_id = :user";
+
+fn past_grant((generation, at, reason, by, by_name): GrantRow) -> anyhow::Result<PastGrant> {
+    let ended = match (at, reason) {
+        (Some(at), Some(reason)) => {
+            let by = by.zip(by_name).map(|(by, user_name)| Author {
+                user_id: UserId(by),
+                user_name,
+            });
+            Some(Ending {
+                reason: from_name(reason)?,
+                by,
+                at: at.0,
+            })
+        }
+        _ => None,
+    };
+    Ok(PastGrant {
+        generation: Generation(generation),
+        ended,
+    })
+}
+
+fn grant_row(row: &Row) -> rusqlite::Result<GrantRow> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+}
+
+fn own_last(tx: &Transaction, key: &ImageKey, party: &Party) -> anyhow::Result<Option<PastGrant>> {
+    let sql = format!(
+        "{GRANT} AND (:client IS NULL OR client_id IS NULL OR client_id = :client) ORDER BY generation DESC LIMIT 1"
+    );
+    let row = tx
+        .prepare_cached(&sql)?
+        .query_row(
+            named_params! {
+                ":project": key.project.as_str(), ":image": key.image.as_str(), ":user": party.user.0,
+                ":client": party.client.as_ref().map(ClientId::as_str),
+            },
+            grant_row,
+        )
+        .optional()?;
+    row.map(past_grant).transpose()
+}
+
+fn named(
+    tx: &Transaction,
+    key: &ImageKey,
+    party: &Party,
+    generation: Option<Generation>,
+) -> anyhow::Result<Option<PastGrant>> {
+    let Some(generation) = generation else {
+        return Ok(None);
+    };
+    let row = tx
+        .prepare_cached(&format!("{GRANT} AND generation = :generation"))?
+        .query_row(
+            named_params! {
+                ":project": key.project.as_str(), ":image": key.image.as_str(), ":user": party.user.0,
+                ":generation": generation.0,
+            },
+            grant_row,
+        )
+        .optional()?;
+    row.map(past_grant).transpose()
+}
+
+fn newest(tx: &Transaction, key: &ImageKey) -> anyhow::Result<Generation> {
+    let newest = tx
+        .prepare_cached("SELECT generation FROM lock_counters WHERE project_id = ?1 AND image_id = ?2")?
+        .query_row([key.project.as_str(), key.image.as_str()], |row| row.get(0))
+        .optional()?;
+    Ok(Generation(newest.unwrap_or(0)))
+}
+
+fn hold(tx: &Transaction, key: &ImageKey, now: DateTime<Utc>) -> anyhow::Result<Option<Hold>> {
+    let held = tx
+        .prepare_cached(
+            "SELECT generation, held_until, held_for, name, email FROM lock_counters JOIN users ON users.id = held_for
+             WHERE project_id = ?1 AND image_id = ?2 AND held_until > ?3",
+        )?
+        .query_row(params![key.project.as_str(), key.image.as_str(), Millis(now)], |row| {
+            Ok(Lock {
+                image_id: key.image.clone(),
+                user_id: UserId(row.get(2)?),
+                locked_at: now,
+                expires_at: row.get::<_, Millis>(1)?.0,
+                heartbeat_at: now,
+                user_name: row.get(3)?,
+                user_email: row.get(4)?,
+                generation: Generation(row.get(0)?),
+                client_id: None,
+                device: None,
+            })
+        })
+        .optional()?;
+    Ok(held.map(|seen_as| Hold { seen_as }))
+}
+
+/// What a rule may know of an image's lock. Lapsed locks must have been ended before.
+pub(super) fn scene(
+    tx: &Transaction,
+    key: &ImageKey,
+    party: &Party,
+    generation: Option<Generation>,
+    now: DateTime<Utc>,
+) -> anyhow::Result<LockScene> {
+    let (presence, image) = images::image(tx, key)?;
+    Ok(LockScene {
+        now,
+        role: role(tx, &key.project, party.user)?,
+        image: presence,
+        image_revision: image.map_or(0, |image| image.revision),
+        live: live(tx, key, now)?,
+        newest: newest(tx, key)?,
+        own_last: own_last(tx, key, party)?,
+        named: named(tx, key, party, generation)?,
+        hold: hold(tx, key, now)?,
+    })
+}
+
+pub(super) fn update_lock(
+    tx: &Transaction,
+    question: &LockQuestion,
+    rule: &LockRule,
+) -> anyhow::Result<LockOutcome> {
+    let LockQuestion {
+        image: key,
+        party,
+        generation,
+        include_annotations,
+    } = question;
+    let now = now(tx)?;
+    let mut ended = settle(tx, now)?;
+    // With thousands of lapsed locks this one may not have had its turn.
+    if live(tx, key, now)?.is_none() {
+        ended.extend(end(tx, key, now, ReleaseReason::Expired, None)?);
+    }
+    let scene = scene(tx, key, party, *generation, now)?;
+    let decision = rule(&scene);
+    let mut granted = false;
+    match &decision {
+        LockDecision::Refuse(_) | LockDecision::HeldBy(_) | LockDecision::Nothing => {}
+        LockDecision::Grant { expires_at, device } => {
+            ended.extend(end(tx, key, now, ReleaseReason::TakenOver, Some(party.user))?);
+            grant(tx, key, party, device.as_deref(), now, *expires_at)?;
+            granted = true;
+        }
+        LockDecision::Renew { expires_at } => {
+            tx.prepare_cached(
+                "UPDATE image_locks SET heartbeat_at = ?3, expires_at = ?4, client_id = coalesce(client_id, ?5)
+                 WHERE project_id = ?1 AND image_id = ?2",
+            )?
+            .execute(params![
+                key.project.as_str(),
+                key.image.as_str(),
+                Millis(now),
+                Millis(*expires_at),
+                party.client.as_ref().map(ClientId::as_str)
+            ])?;
+            granted = true;
+        }
+        LockDecision::End { reason, hold_until } => {
+            let by = (*reason != ReleaseReason::Released).then_some(party.user);
+            ended.extend(end(tx, key, now, *reason, by)?);
+            if let Some(until) = hold_until {
+                tx.prepare_cached(
+                    "UPDATE lock_counters SET held_for = ?3, held_until = ?4 WHERE project_id = ?1 AND image_id = ?2",
+                )?
+                .execute(params![key.project.as_str(), key.image.as_str(), party.user.0, Millis(*until)])?;
+            }
+        }
+    }
+    let annotations = match granted && *include_annotations {
+        true => Some(saves::annotations(tx, key)?.annotations),
+        false => None,
+    };
+    Ok(LockOutcome {
+        now,
+        decision,
+        lock: live(tx, key, now)?,
+        image_revision: scene.image_revision,
+        annotations,
+        ended,
+    })
+}

@@ -1,0 +1,107 @@
+//! The schema, step by step, forward and back.
+//!
+//! **Invariant:** the last two steps are, from the end, `image_locks` and `annotations.version`: the contract lets an
+//! operator roll back exactly these.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations, SchemaVersion};
+
+use super::connect;
+
+const STEPS: &[M] = &[
+    M::up(include_str!("migrations/01_projects.up.sql"))
+        .down(include_str!("migrations/01_projects.down.sql")),
+    M::up(include_str!("migrations/02_versions.up.sql"))
+        .down(include_str!("migrations/02_versions.down.sql")),
+    M::up(include_str!("migrations/03_image_locks.up.sql"))
+        .down(include_str!("migrations/03_image_locks.down.sql")),
+];
+
+const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
+
+/// Where a database's schema stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Steps taken.
+    pub taken: usize,
+    /// Steps this program knows.
+    pub known: usize,
+}
+
+/// Takes every step that is left.
+pub(super) fn up(connection: &mut Connection) -> anyhow::Result<()> {
+    MIGRATIONS
+        .to_latest(connection)
+        .context("cannot bring the database's schema up to date")
+}
+
+/// Takes every step that is left, on the database in `path`.
+pub fn migrate_up(path: &Path) -> anyhow::Result<Standing> {
+    let mut connection = connect(path)?;
+    up(&mut connection)?;
+    standing(&connection)
+}
+
+/// Takes the last `steps` back.
+pub fn migrate_down(path: &Path, steps: usize) -> anyhow::Result<Standing> {
+    let mut connection = connect(path)?;
+    let taken = standing(&connection)?.taken;
+    MIGRATIONS
+        .to_version(&mut connection, taken.saturating_sub(steps))
+        .context("cannot take the database's schema back")?;
+    standing(&connection)
+}
+
+/// Where the schema of the database in `path` stands.
+pub fn status(path: &Path) -> anyhow::Result<Standing> {
+    standing(&connect(path)?)
+}
+
+fn standing(connection: &Connection) -> anyhow::Result<Standing> {
+    let taken = match MIGRATIONS.current_version(connection)? {
+        SchemaVersion::NoneSet => 0,
+        SchemaVersion::Inside(taken) | SchemaVersion::Outside(taken) => taken.get(),
+    };
+    Ok(Standing {
+        taken,
+        known: STEPS.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_can_be_taken_back_and_again() {
+        MIGRATIONS.validate().expect("the steps run");
+        let mut connection = Connection::open_in_memory().expect("a database");
+        for _ in 0..2 {
+            MIGRATIONS.to_latest(&mut connection).expect("forward");
+            MIGRATIONS.to_version(&mut connection, 0).expect("back");
+        }
+    }
+
+    #[test]
+    fn one_step_back_drops_the_locks_and_one_more_the_versions() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        let has = |connection: &Connection, sql: &str| connection.prepare(sql).is_ok();
+        MIGRATIONS.to_latest(&mut connection).expect("forward");
+        assert!(has(&connection, "SELECT expires_at FROM image_locks"));
+
+        MIGRATIONS
+            .to_version(&mut connection, STEPS.len() - 1)
+            .expect("a step back");
+        assert!(!has(&connection, "SELECT expires_at FROM image_locks"));
+        assert!(has(&connection, "SELECT version FROM annotations"));
+
+        MIGRATIONS
+            .to_version(&mut connection, STEPS.len() - 2)
+            .expect("one more");
+        assert!(!has(&connection, "SELECT version FROM annotations"));
+        assert!(has(&connection, "SELECT geometry FROM annotations"));
+    }
+}

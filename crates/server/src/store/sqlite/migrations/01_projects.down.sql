@@ -1,0 +1,13 @@
+DROP TABLE lock_grants;
+DROP TABLE lock_counters;
+DROP TABLE applied_writes;
+DROP TABLE changes;
+DROP TABLE annotations;
+DROP TABLE images;
+DROP TABLE labels;
+DROP TABLE members;
+DROP TABLE projects;
+DROP TABLE refresh_tokens;
+DROP TABLE sessions;
+DROP TABLE users;
+DROP TABLE server;

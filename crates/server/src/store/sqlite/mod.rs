@@ -1,0 +1,321 @@
+//! SQLite: the whole truth in one file, written by one thread and read by many.
+//!
+//! **Invariant:** an acknowledged write is on the disk (WAL with `synchronous=FULL`), and every time comes from the
+//! database's clock, asked inside the transaction.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, ensure};
+use async_trait::async_trait;
+use lockstep_wire::{
+    AnnotationId, ChangePage, Cursor, Image, ImageAnnotations, ImagePage, Label, LabelId, Lock, Project,
+    ProjectId, Role, User, UserId,
+};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::{
+    Account, Added, AnnotationVersion, Ended, Identity, ImageKey, LockOutcome, LockQuestion, LockRule,
+    Member, NewImage, NewProject, NewUser, Presence, Result, Save, SaveReport, Store, StoreError, TokenHash,
+};
+
+mod accounts;
+mod changes;
+mod clock;
+mod images;
+mod locks;
+pub mod migrations;
+mod projects;
+mod saves;
+
+/// Older ones have a bug that can corrupt a WAL database (fixed in 3.51.3).
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// How long a process waits for another one's write; writes take milliseconds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Writes that may wait for their turn. More would wait longer than a client does.
+const QUEUE: usize = 1024;
+
+/// Readers kept open. A burst opens more and closes them again.
+const IDLE_READERS: usize = 4;
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// A store in one SQLite file. Several processes may share it.
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: SyncSender<Job>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl SqliteStore {
+    /// Opens the database, making it or bringing its schema up to date where needed.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let mut connection = connect(path)?;
+        migrations::up(&mut connection)?;
+        Self::start(path, connection)
+    }
+
+    fn start(path: &Path, mut connection: Connection) -> anyhow::Result<Self> {
+        accounts::ensure_identity(&mut connection).context("cannot write to the database")?;
+        let (writer, jobs) = sync_channel::<Job>(QUEUE);
+        std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || {
+                for job in jobs {
+                    // A panic in one write must not end all later ones; the dropped transaction has rolled back.
+                    let job = std::panic::AssertUnwindSafe(|| job(&mut connection));
+                    if std::panic::catch_unwind(job).is_err() {
+                        tracing::error!("a write panicked and was rolled back");
+                    }
+                }
+            })?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer,
+            readers: Mutex::new(Vec::new()),
+        })
+    }
+
+    async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction) -> anyhow::Result<T> + Send + 'static,
+    {
+        let (answer, outcome) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // Whoever asked may have gone; the write counts all the same.
+            let _ = answer.send(in_transaction(connection, TransactionBehavior::Immediate, work));
+        });
+        self.writer.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => StoreError::Busy,
+            TrySendError::Disconnected(_) => StoreError::Failed(anyhow!("the writer has stopped")),
+        })?;
+        outcome
+            .await
+            .map_err(|_| StoreError::Failed(anyhow!("the write panicked")))?
+            .map_err(StoreError::from)
+    }
+
+    async fn read<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction) -> anyhow::Result<T> + Send + 'static,
+    {
+        let idle = self.idle_readers().pop();
+        let path = self.path.clone();
+        let run = move || {
+            let mut reader = match idle {
+                Some(reader) => reader,
+                None => connect(&path)?,
+            };
+            let outcome = in_transaction(&mut reader, TransactionBehavior::Deferred, work);
+            anyhow::Ok((reader, outcome))
+        };
+        let (reader, outcome) = tokio::task::spawn_blocking(run)
+            .await
+            .map_err(|panic| StoreError::Failed(panic.into()))??;
+        let mut readers = self.idle_readers();
+        if readers.len() < IDLE_READERS {
+            readers.push(reader);
+        }
+        Ok(outcome?)
+    }
+
+    fn idle_readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.readers
+            .lock()
+            .expect("nothing panics while it holds the list of readers")
+    }
+}
+
+/// Opens a connection that is safe to share the file with other processes.
+pub(super) fn connect(path: &Path) -> anyhow::Result<Connection> {
+    ensure!(
+        rusqlite::version_number() >= OLDEST_SQLITE,
+        "SQLite {} is too old: before 3.51.3 it can damage the database",
+        rusqlite::version()
+    );
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn in_transaction<T>(
+    connection: &mut Connection,
+    behavior: TransactionBehavior,
+    work: impl FnOnce(&Transaction) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let transaction = connection.transaction_with_behavior(behavior)?;
+    let done = work(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
+}
+
+impl From<anyhow::Error> for StoreError {
+    fn from(error: anyhow::Error) -> Self {
+        let code = error
+            .downcast_ref::<rusqlite::Error>()
+            .and_then(rusqlite::Error::sqlite_error_code);
+        match code {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn identity(&self) -> Result<Identity> {
+        self.read(accounts::identity).await
+    }
+
+    async fn add_user(&self, user: NewUser) -> Result<Added<User>> {
+        self.write(move |tx| accounts::add_user(tx, &user)).await
+    }
+
+    async fn account(&self, email: &str) -> Result<Option<Account>> {
+        let email = email.to_owned();
+        self.read(move |tx| accounts::account(tx, &email)).await
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>> {
+        self.read(move |tx| accounts::user(tx, id)).await
+    }
+
+    async fn begin_session(&self, user: UserId, token: TokenHash, lifetime: Duration) -> Result<()> {
+        self.write(move |tx| accounts::begin_session(tx, user, &token, lifetime))
+            .await
+    }
+
+    async fn continue_session(
+        &self,
+        token: TokenHash,
+        next: TokenHash,
+        lifetime: Duration,
+    ) -> Result<Option<User>> {
+        self.write(move |tx| accounts::continue_session(tx, &token, &next, lifetime))
+            .await
+    }
+
+    async fn end_session(&self, token: TokenHash) -> Result<()> {
+        self.write(move |tx| accounts::end_session(tx, &token)).await
+    }
+
+    async fn add_project(&self, project: NewProject) -> Result<Added<Project>> {
+        self.write(move |tx| projects::add_project(tx, &project)).await
+    }
+
+    async fn projects_of(&self, user: UserId) -> Result<Vec<Project>> {
+        self.read(move |tx| projects::projects_of(tx, user)).await
+    }
+
+    async fn role(&self, project: &ProjectId, user: UserId) -> Result<Option<Role>> {
+        let project = project.clone();
+        self.read(move |tx| projects::role(tx, &project, user)).await
+    }
+
+    async fn members(&self, project: &ProjectId) -> Result<Vec<Member>> {
+        let project = project.clone();
+        self.read(move |tx| projects::members(tx, &project)).await
+    }
+
+    async fn set_role(
+        &self,
+        project: &ProjectId,
+        user: UserId,
+        role: Option<Role>,
+        by: Option<UserId>,
+    ) -> Result<(bool, Vec<Ended>)> {
+        let project = project.clone();
+        self.write(move |tx| projects::set_role(tx, &project, user, role, by))
+            .await
+    }
+
+    async fn labels(&self, project: &ProjectId) -> Result<Vec<Label>> {
+        let project = project.clone();
+        self.read(move |tx| projects::labels(tx, &project)).await
+    }
+
+    async fn put_label(&self, project: &ProjectId, label: Label) -> Result<()> {
+        let project = project.clone();
+        self.write(move |tx| projects::put_label(tx, &project, &label))
+            .await
+    }
+
+    async fn delete_label(&self, project: &ProjectId, label: &LabelId) -> Result<bool> {
+        let (project, label) = (project.clone(), label.clone());
+        self.write(move |tx| projects::delete_label(tx, &project, &label))
+            .await
+    }
+
+    async fn add_image(&self, image: NewImage) -> Result<Added<Image>> {
+        self.write(move |tx| images::add_image(tx, &image)).await
+    }
+
+    async fn images(&self, project: &ProjectId, after: Option<&str>, limit: u32) -> Result<ImagePage> {
+        let (project, after) = (project.clone(), after.map(str::to_owned));
+        self.read(move |tx| images::images(tx, &project, after.as_deref(), limit))
+            .await
+    }
+
+    async fn image(&self, key: &ImageKey) -> Result<(Presence, Option<Image>)> {
+        let key = key.clone();
+        self.read(move |tx| images::image(tx, &key)).await
+    }
+
+    async fn delete_image(&self, key: &ImageKey, by: UserId) -> Result<(bool, Vec<Ended>)> {
+        let key = key.clone();
+        self.write(move |tx| images::delete_image(tx, &key, by)).await
+    }
+
+    async fn annotations(&self, key: &ImageKey) -> Result<ImageAnnotations> {
+        let key = key.clone();
+        self.read(move |tx| saves::annotations(tx, &key)).await
+    }
+
+    async fn history(&self, id: &AnnotationId) -> Result<Option<(ImageKey, Vec<AnnotationVersion>)>> {
+        let id = id.clone();
+        self.read(move |tx| saves::history(tx, &id)).await
+    }
+
+    async fn update_lock(&self, question: LockQuestion, rule: LockRule) -> Result<LockOutcome> {
+        self.write(move |tx| locks::update_lock(tx, &question, &rule))
+            .await
+    }
+
+    async fn locks(&self, project: &ProjectId) -> Result<(Vec<Lock>, Vec<Ended>)> {
+        let project = project.clone();
+        self.write(move |tx| locks::locks(tx, &project)).await
+    }
+
+    async fn settle_locks(&self) -> Result<Vec<Ended>> {
+        self.write(|tx| locks::settle(tx, clock::now(tx)?)).await
+    }
+
+    async fn save(&self, saves: Vec<Save>) -> Result<SaveReport> {
+        self.write(move |tx| saves::save(tx, saves)).await
+    }
+
+    async fn changes(&self, project: &ProjectId, since: Cursor, limit: u32) -> Result<ChangePage> {
+        let project = project.clone();
+        self.read(move |tx| changes::changes(tx, &project, since, limit))
+            .await
+    }
+
+    async fn newest_change(&self, project: &ProjectId) -> Result<Cursor> {
+        let project = project.clone();
+        self.read(move |tx| changes::newest(tx, &project)).await
+    }
+}

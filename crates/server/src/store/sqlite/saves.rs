@@ -1,0 +1,312 @@
+//! Annotations, every version of them, and what each idempotency key did.
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use lockstep_wire::changes::ReleaseReason;
+use lockstep_wire::refusal::Author;
+use lockstep_wire::{
+    Annotation, AnnotationFields, AnnotationId, Cursor, Generation, IdempotencyKey, ImageAnnotations,
+    ImageId, LabelId, ProjectId, UserId, Version,
+};
+use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
+
+use super::changes::{Kind, newest, record};
+use super::clock::{Millis, now};
+use super::projects::{annotators_edit_all, knows_label};
+use super::{images, locks};
+use crate::store::{
+    AnnotationVersion, Applied, ImageKey, LockScene, Presence, Save, SaveDecision, SaveOutcome, SaveQuestion,
+    SaveReport, SaveScene, Stored, WriteDone,
+};
+
+/// A JSON column. What cannot be read back is damage, and is reported as such.
+fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|fault| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(fault))
+    })
+}
+
+fn fields_of(row: &Row) -> rusqlite::Result<AnnotationFields> {
+    Ok(AnnotationFields {
+        label_id: row.get::<_, Option<String>>("label_id")?.map(LabelId),
+        geometry: json(row, "geometry")?,
+        attributes: json(row, "attributes")?,
+    })
+}
+
+fn annotation_of(row: &Row) -> rusqlite::Result<Annotation> {
+    Ok(Annotation {
+        id: AnnotationId(row.get("id")?),
+        project_id: ProjectId(row.get("project_id")?),
+        image_id: ImageId(row.get("image_id")?),
+        fields: fields_of(row)?,
+        created_by: UserId(row.get("created_by")?),
+        created_at: row.get::<_, Millis>("created_at")?.0,
+        updated_by: UserId(row.get("updated_by")?),
+        updated_at: row.get::<_, Millis>("updated_at")?.0,
+        version: Version(row.get("version")?),
+    })
+}
+
+const COLUMNS: &str = "annotations.id, project_id, image_id, label_id, geometry, attributes, created_by,
+                       annotations.created_at, updated_by, updated_at, version, deleted";
+
+pub(super) fn stored(tx: &Transaction, id: &AnnotationId) -> anyhow::Result<Option<Stored>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, name FROM annotations JOIN users ON users.id = updated_by WHERE annotations.id = ?1"
+    );
+    let found = tx
+        .prepare_cached(&sql)?
+        .query_row([id.as_str()], |row| {
+            let annotation = annotation_of(row)?;
+            let updated_by = Author {
+                user_id: annotation.updated_by,
+                user_name: row.get("name")?,
+            };
+            Ok(Stored {
+                annotation,
+                deleted: row.get("deleted")?,
+                updated_by,
+            })
+        })
+        .optional()?;
+    Ok(found)
+}
+
+pub(super) fn annotations(tx: &Transaction, key: &ImageKey) -> anyhow::Result<ImageAnnotations> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM annotations WHERE project_id = ?1 AND image_id = ?2 AND NOT deleted
+         ORDER BY created_at, annotations.id"
+    );
+    let annotations = tx
+        .prepare_cached(&sql)?
+        .query_map([key.project.as_str(), key.image.as_str()], annotation_of)?
+        .collect::<Result<_, _>>()?;
+    let (_, image) = images::image(tx, key)?;
+    Ok(ImageAnnotations {
+        annotations,
+        image_revision: image.map_or(0, |image| image.revision),
+    })
+}
+
+pub(super) fn history(
+    tx: &Transaction,
+    id: &AnnotationId,
+) -> anyhow::Result<Option<(ImageKey, Vec<AnnotationVersion>)>> {
+    let Some(stored) = stored(tx, id)? else {
+        return Ok(None);
+    };
+    let versions = tx
+        .prepare_cached("SELECT * FROM annotation_versions WHERE annotation_id = ?1 ORDER BY version")?
+        .query_map([id.as_str()], |row| {
+            Ok(AnnotationVersion {
+                version: Version(row.get("version")?),
+                fields: fields_of(row)?,
+                updated_by: UserId(row.get("updated_by")?),
+                updated_at: row.get::<_, Millis>("updated_at")?.0,
+                deleted: row.get("deleted")?,
+            })
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Some((image_of(&stored.annotation), versions)))
+}
+
+fn image_of(annotation: &Annotation) -> ImageKey {
+    ImageKey {
+        project: annotation.project_id.clone(),
+        image: annotation.image_id.clone(),
+    }
+}
+
+fn first_fields(tx: &Transaction, id: &AnnotationId) -> anyhow::Result<Option<AnnotationFields>> {
+    let mut ask =
+        tx.prepare_cached("SELECT * FROM annotation_versions WHERE annotation_id = ?1 AND version = 1")?;
+    Ok(ask.query_row([id.as_str()], fields_of).optional()?)
+}
+
+fn applied(tx: &Transaction, user: UserId, key: &IdempotencyKey) -> anyhow::Result<Option<Applied>> {
+    let found = tx
+        .prepare_cached(
+            "SELECT fingerprint, outcome, version FROM applied_writes JOIN annotations ON id = annotation_id
+             WHERE user_id = ?1 AND key = ?2",
+        )?
+        .query_row(params![user.0, key.as_str()], |row| {
+            Ok(Applied {
+                fingerprint: row.get("fingerprint")?,
+                done: json(row, "outcome")?,
+                newest: Version(row.get("version")?),
+            })
+        })
+        .optional()?;
+    Ok(found)
+}
+
+/// Of an annotation that never was: nobody is a member of nowhere.
+fn nowhere(now: DateTime<Utc>) -> LockScene {
+    LockScene {
+        now,
+        role: None,
+        image: Presence::Absent,
+        image_revision: 0,
+        live: None,
+        newest: Generation(0),
+        own_last: None,
+        named: None,
+        hold: None,
+    }
+}
+
+fn scene(tx: &Transaction, question: &SaveQuestion, now: DateTime<Utc>) -> anyhow::Result<SaveScene> {
+    let stored = stored(tx, &question.annotation)?;
+    let place = question
+        .create_on
+        .clone()
+        .or_else(|| stored.as_ref().map(|stored| image_of(&stored.annotation)));
+    let lock = match &place {
+        Some(key) => locks::scene(tx, key, &question.party, question.generation, now)?,
+        None => nowhere(now),
+    };
+    let label_known = match (&place, &question.label) {
+        (Some(key), Some(label)) => knows_label(tx, &key.project, label)?,
+        _ => true,
+    };
+    Ok(SaveScene {
+        role: lock.role,
+        annotators_edit_all: match &place {
+            Some(key) => annotators_edit_all(tx, &key.project)?,
+            None => false,
+        },
+        label_known,
+        first: if stored.is_some() {
+            first_fields(tx, &question.annotation)?
+        } else {
+            None
+        },
+        stored,
+        applied: match &question.key {
+            Some((key, _)) => applied(tx, question.party.user, key)?,
+            None => None,
+        },
+        lock,
+    })
+}
+
+pub(super) fn save(tx: &Transaction, saves: Vec<Save>) -> anyhow::Result<SaveReport> {
+    let now = now(tx)?;
+    let mut ended = locks::settle(tx, now)?;
+    let mut outcomes = Vec::with_capacity(saves.len());
+    // A re-granted lock's new generation stands for the one that the later saves of this batch still name.
+    let mut regranted: Option<(Generation, Generation)> = None;
+    for Save { mut question, rule } in saves {
+        if let Some((old, new)) = regranted
+            && question.generation == Some(old)
+        {
+            question.generation = Some(new);
+        }
+        let scene = scene(tx, &question, now)?;
+        outcomes.push(match rule(&scene) {
+            SaveDecision::Refuse(detail) => SaveOutcome::Refused(detail),
+            SaveDecision::Replay { done, newest } => SaveOutcome::Replayed { done, newest },
+            SaveDecision::Write {
+                annotation,
+                deleted,
+                regrant,
+            } => {
+                let key = image_of(&annotation);
+                let image_revision = write(tx, &key, scene.stored.as_ref(), &annotation, deleted)?;
+                let mut lock = None;
+                if let Some(expires_at) = regrant {
+                    ended.extend(locks::end(tx, &key, now, ReleaseReason::Expired, None)?);
+                    locks::grant(tx, &key, &question.party, None, now, expires_at)?;
+                    lock = locks::live(tx, &key, now)?;
+                    regranted = question.generation.zip(lock.as_ref().map(|lock| lock.generation));
+                }
+                let done = WriteDone {
+                    annotation: *annotation,
+                    deleted,
+                    lock,
+                    image_revision,
+                };
+                if let Some((idempotency_key, fingerprint)) = &question.key {
+                    remember(tx, question.party.user, idempotency_key, fingerprint, &done, now)?;
+                }
+                let cursor: Cursor = newest(tx, &key.project)?;
+                SaveOutcome::Applied {
+                    done: Box::new(done),
+                    cursor,
+                }
+            }
+        });
+    }
+    Ok(SaveReport { outcomes, ended })
+}
+
+fn write(
+    tx: &Transaction,
+    key: &ImageKey,
+    before: Option<&Stored>,
+    annotation: &Annotation,
+    deleted: bool,
+) -> anyhow::Result<i64> {
+    let fields = &annotation.fields;
+    let label = fields.label_id.as_ref().map(LabelId::as_str);
+    let geometry = serde_json::to_string(&fields.geometry)?;
+    let attributes = serde_json::to_string(&fields.attributes)?;
+    tx.prepare_cached(
+        "INSERT INTO annotations (id, project_id, image_id, label_id, geometry, attributes, created_by, created_at,
+                                  updated_by, updated_at, deleted, version)
+         VALUES (:id, :project, :image, :label, :geometry, :attributes, :created_by, :created_at, :updated_by,
+                 :updated_at, :deleted, :version)
+         ON CONFLICT (id) DO UPDATE SET label_id = :label, geometry = :geometry, attributes = :attributes,
+             updated_by = :updated_by, updated_at = :updated_at, deleted = :deleted, version = :version",
+    )?
+    .execute(named_params! {
+        ":id": annotation.id.as_str(), ":project": key.project.as_str(), ":image": key.image.as_str(),
+        ":label": label, ":geometry": geometry, ":attributes": attributes,
+        ":created_by": annotation.created_by.0, ":created_at": Millis(annotation.created_at),
+        ":updated_by": annotation.updated_by.0, ":updated_at": Millis(annotation.updated_at),
+        ":deleted": deleted, ":version": annotation.version.0,
+    })?;
+    tx.prepare_cached(
+        "INSERT INTO annotation_versions (annotation_id, version, label_id, geometry, attributes, updated_by,
+                                          updated_at, deleted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        annotation.id.as_str(),
+        annotation.version.0,
+        label,
+        geometry,
+        attributes,
+        annotation.updated_by.0,
+        Millis(annotation.updated_at),
+        deleted
+    ])?;
+    let was_live = before.is_some_and(|stored| !stored.deleted);
+    record(tx, &key.project, Kind::Annotation, annotation.id.as_str())?;
+    images::touch(tx, key, i32::from(!deleted) - i32::from(was_live)).context("an annotation of no image")
+}
+
+fn remember(
+    tx: &Transaction,
+    user: UserId,
+    key: &IdempotencyKey,
+    fingerprint: &[u8],
+    done: &WriteDone,
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO applied_writes (user_id, key, fingerprint, annotation_id, outcome, applied_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        user.0,
+        key.as_str(),
+        fingerprint,
+        done.annotation.id.as_str(),
+        serde_json::to_string(done)?,
+        Millis(now)
+    ])?;
+    Ok(())
+}
