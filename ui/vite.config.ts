@@ -5,7 +5,7 @@ export default defineConfig({
 	plugins: [svelte()],
 	// Tauri prints the Rust compiler's errors beside ours; do not wipe them.
 	clearScreen: false,
-	server: { host: "127.0.0.1", port: 5173, strictPort: true },
+	server: { port: 5173, strictPort: true },
 	build: {
 		outDir: "dist",
 		// WebKitGTK 2.42 and the WebView2 and WKWebView of the same autumn.

@@ -1,0 +1,185 @@
+/**
+ * The open image: what may be done with it, what is drawn on it, and every change to it on its way to the core.
+ *
+ * **Invariant:** changes reach the core one at a time and in the order in which they were made.
+ */
+
+import type { Backend, Opening } from "../backend/backend";
+import { ImageDocument } from "../document";
+import { say } from "../strings/say";
+import type { Delta, Edit, ImageId, KeptVersion, OpenedImage, ProjectId, SessionView } from "../wire.gen";
+import type { Notes } from "./notes.svelte";
+import type { Sync } from "./sync.svelte";
+
+export class Session {
+	/** `null`: no image is open. */
+	view = $state.raw<SessionView | null>(null);
+	document = $state.raw(new ImageDocument());
+	kept = $state.raw<readonly KeptVersion[]>([]);
+	/** The image being opened, while its lock is asked for. */
+	opening = $state<ImageId | null>(null);
+
+	readonly editable = $derived(
+		this.view !== null && ["editing", "jeopardy", "offline"].includes(this.view.access.state),
+	);
+
+	readonly #backend: Backend;
+	readonly #sync: Sync;
+	readonly #notes: Notes;
+	#attempt = 0;
+	#last: Promise<unknown> = Promise.resolve();
+
+	constructor(backend: Backend, sync: Sync, notes: Notes) {
+		this.#backend = backend;
+		this.#sync = sync;
+		this.#notes = notes;
+	}
+
+	async open(project: ProjectId, image: ImageId): Promise<void> {
+		if (this.opening === image) return;
+		const attempt = ++this.#attempt;
+		this.opening = image;
+		try {
+			const opening = await this.#inTurn(() => this.#backend.openImage(project, image));
+			// Another was asked for meanwhile; its answer is the one to show.
+			if (attempt === this.#attempt) this.#take(opening);
+		} catch (thrown) {
+			this.#notes.fail("failed.open", thrown);
+		} finally {
+			if (attempt === this.#attempt) this.opening = null;
+		}
+	}
+
+	async close(): Promise<void> {
+		if (!this.view) return;
+		this.#attempt++;
+		this.opening = null;
+		try {
+			await this.#inTurn(() => this.#backend.closeImage());
+			this.forget();
+		} catch (thrown) {
+			this.#notes.fail("failed.close", thrown);
+		}
+	}
+
+	/** Shows no image, whatever the core thinks of it. */
+	forget(): void {
+		this.view = null;
+		this.document = new ImageDocument();
+		this.kept = [];
+	}
+
+	/** Takes in news of the open image. */
+	changed(view: SessionView): void {
+		if (view.image_id === this.view?.image_id) this.view = view;
+	}
+
+	apply(delta: Delta): void {
+		if (delta.image_id !== this.view?.image_id) return;
+		this.document.apply(delta);
+	}
+
+	/** Shows `edit` at once; it is taken back, with a word why, if the core does not keep it. */
+	async edit(edit: Edit): Promise<void> {
+		const { document } = this;
+		try {
+			await document.commit(edit, (sent) => this.#confirmed(() => this.#backend.edit(sent)));
+		} catch (thrown) {
+			this.#notes.fail("failed.edit", thrown);
+		}
+	}
+
+	async undo(): Promise<void> {
+		await this.#step("failed.undo", () => this.#backend.undo());
+	}
+
+	async redo(): Promise<void> {
+		await this.#step("failed.redo", () => this.#backend.redo());
+	}
+
+	async restore(version: KeptVersion): Promise<void> {
+		await this.#step("failed.restore", () => this.#backend.restore(version.id));
+		await this.refreshKept();
+	}
+
+	async takeBack(): Promise<void> {
+		try {
+			this.#take(await this.#inTurn(() => this.#backend.takeBack()));
+		} catch (thrown) {
+			this.#notes.fail("failed.take_back", thrown);
+		}
+	}
+
+	async forceRelease(): Promise<void> {
+		if (!this.view) return;
+		const { project_id, image_id } = this.view;
+		try {
+			await this.#backend.forceRelease(project_id, image_id);
+		} catch (thrown) {
+			this.#notes.fail("failed.force", thrown);
+		}
+	}
+
+	async watch(wanted: boolean): Promise<void> {
+		if (!this.view) return;
+		const { project_id, image_id } = this.view;
+		try {
+			await (wanted ? this.#backend.watch(project_id, image_id) : this.#backend.unwatch(project_id, image_id));
+		} catch (thrown) {
+			this.#notes.fail("failed.watch", thrown);
+		}
+	}
+
+	async refreshKept(): Promise<void> {
+		if (!this.view) return;
+		const { project_id, image_id } = this.view;
+		const kept = await this.#backend.kept(project_id, image_id).catch(() => []);
+		if (this.view?.image_id === image_id) this.kept = kept;
+	}
+
+	#take(opening: Opening): void {
+		switch (opening.outcome) {
+			case "opened":
+			case "read_only":
+				this.#show(opening.image);
+				break;
+			case "locked":
+				this.#notes.add({
+					tone: "warning",
+					text: say("access.still_locked", { name: opening.holder.user_name }),
+				});
+				break;
+			case "cancelled":
+				break;
+		}
+	}
+
+	#show(image: OpenedImage): void {
+		const selection = image.session.image_id === this.view?.image_id ? this.document.selection : [];
+		this.view = image.session;
+		this.document = new ImageDocument(image);
+		this.document.select(selection);
+		this.kept = [];
+		this.#sync.save = image.save;
+		void this.refreshKept();
+	}
+
+	async #step(failed: "failed.undo" | "failed.redo" | "failed.restore", step: () => Promise<Delta>): Promise<void> {
+		try {
+			this.apply(await this.#confirmed(step));
+		} catch (thrown) {
+			this.#notes.fail(failed, thrown);
+		}
+	}
+
+	#confirmed(change: () => Promise<Delta>): Promise<Delta> {
+		return this.#sync.confirmed(() => this.#inTurn(change));
+	}
+
+	/** Runs `task` after everything that was asked for before it, however that ended. */
+	#inTurn<T>(task: () => Promise<T>): Promise<T> {
+		const turn = this.#last.then(task, task);
+		this.#last = turn.catch(() => {});
+		return turn;
+	}
+}
