@@ -1,1 +1,214 @@
-fn main() {}
+//! The project's own commands: `cargo xtask`.
+//!
+//! Each can be run again at any time: it goes on from what is there and is quick when nothing is missing.
+
+mod packages;
+mod repository;
+mod setup;
+mod shell;
+mod suites;
+mod window;
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail};
+
+use packages::{ALL, BUILD};
+use repository::Repository;
+use shell::{run, say};
+use suites::Suites;
+
+/// A command by its name, what it takes and does, and how.
+struct Task {
+    usage: &'static str,
+    does: &'static str,
+    run: fn(&Repository, &[String]) -> Result<()>,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        usage: "run [-- APP ARGUMENTS]",
+        does: "build and start the app with its bundled server",
+        run: start,
+    },
+    Task {
+        usage: "dev [-- APP ARGUMENTS]",
+        does: "the same, reloading what you change",
+        run: develop,
+    },
+    Task {
+        usage: "test [FILTER]",
+        does: "everything, or the Rust tests whose name holds FILTER",
+        run: test,
+    },
+    Task {
+        usage: "check",
+        does: "formatting, lints, types, the rules of the house",
+        run: check,
+    },
+    Task {
+        usage: "tour",
+        does: "play the story in two real windows; pictures in target/tour",
+        run: tour,
+    },
+    Task {
+        usage: "gen",
+        does: "write ui/src/wire.gen.ts anew from the Rust types",
+        run: generate,
+    },
+    Task {
+        usage: "setup",
+        does: "only install what the others need and is missing",
+        run: set_up,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((name, rest)) = arguments.split_first() else {
+        list();
+        return ExitCode::SUCCESS;
+    };
+    let Some(task) = TASKS
+        .iter()
+        .find(|task| task.usage.split(' ').next() == Some(name))
+    else {
+        eprintln!("there is no command {name:?}");
+        list();
+        return ExitCode::from(2);
+    };
+    match Repository::find().and_then(|repository| (task.run)(&repository, rest)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("✗ {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list() {
+    println!("cargo xtask …");
+    for task in TASKS {
+        println!("  {:<24} {}", task.usage, task.does);
+    }
+}
+
+fn set_up(repository: &Repository, _: &[String]) -> Result<()> {
+    setup::set_up(repository, ALL)?;
+    say("everything is there");
+    Ok(())
+}
+
+fn start(repository: &Repository, arguments: &[String]) -> Result<()> {
+    require_display()?;
+    setup::set_up(repository, &[BUILD])?;
+    window::build(repository)?;
+    say("building the app");
+    run(repository.cargo_all("build").arg("--bins"))?;
+    say("starting the app");
+    // In place of this program, so that signals reach the app itself.
+    let error = Command::new(repository.program("lockstep"))
+        .args(for_the_app(arguments))
+        .exec();
+    Err(error).context("starting the app")
+}
+
+fn develop(repository: &Repository, arguments: &[String]) -> Result<()> {
+    require_display()?;
+    setup::set_up(repository, &[BUILD])?;
+    say("starting the app; a change in ui/ shows at once, a change in Rust restarts the app");
+    let mut tauri = Command::new(repository.ui().join("node_modules/.bin/tauri"));
+    tauri
+        .args(["dev", "--", "--"])
+        .args(for_the_app(arguments))
+        .current_dir(repository.root());
+    run(&mut tauri)
+}
+
+fn test(repository: &Repository, arguments: &[String]) -> Result<()> {
+    setup::set_up(repository, ALL)?;
+    window::build(repository)?;
+    let mut suites = Suites::new();
+    let filter = arguments.first().map(String::as_str);
+    if filter.is_none() {
+        suites::check(repository, &mut suites)?;
+        suites::test_window(repository, &mut suites)?;
+    }
+    suites::test_rust(repository, &mut suites, filter)
+}
+
+fn check(repository: &Repository, _: &[String]) -> Result<()> {
+    setup::set_up(repository, &[BUILD])?;
+    window::build(repository)?;
+    let mut suites = Suites::new();
+    suites::check(repository, &mut suites)?;
+    suites.run(
+        "Rust: the rules of the house",
+        repository.cargo_all("test").args(["--test", "tidy"]),
+    )
+}
+
+fn tour(repository: &Repository, _: &[String]) -> Result<()> {
+    setup::set_up(repository, ALL)?;
+    window::build(repository)?;
+    say("building the app and the server");
+    run(repository.cargo_all("build").arg("--bins"))?;
+    say("playing the story in two real windows, on a display of its own");
+    run(repository
+        .cargo_all("test")
+        .args(["--test", "story", "--", "--nocapture"]))?;
+
+    let folder = repository.tour();
+    let mut pictures: Vec<_> = std::fs::read_dir(&folder)
+        .with_context(|| format!("the story left no {}", folder.display()))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    pictures.sort();
+    say("pictures");
+    for picture in pictures {
+        println!("  {}", picture.display());
+    }
+    Ok(())
+}
+
+fn generate(repository: &Repository, _: &[String]) -> Result<()> {
+    say("writing ui/src/wire.gen.ts");
+    run(repository
+        .cargo("test")
+        .args(["--package", "lockstep-client", "--test", "generated"])
+        .env("LOCKSTEP_BLESS", "1"))
+}
+
+/// A window needs a screen; without one, say what works without.
+fn require_display() -> Result<()> {
+    let given = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if !given("DISPLAY") && !given("WAYLAND_DISPLAY") {
+        bail!(
+            "there is no display here (neither DISPLAY nor WAYLAND_DISPLAY is set), so no window can be shown.\n  \
+             `cargo xtask tour` brings a display of its own, plays the story in two windows and leaves pictures of it."
+        );
+    }
+    Ok(())
+}
+
+/// What follows `--`, or everything when there is none.
+fn for_the_app(arguments: &[String]) -> &[String] {
+    match arguments.split_first() {
+        Some((dashes, rest)) if dashes == "--" => rest,
+        _ => arguments,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dashes_before_the_apps_arguments_may_be_left_out() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(for_the_app(&words("-- --profile bob")), words("--profile bob"));
+        assert_eq!(for_the_app(&words("--profile bob")), words("--profile bob"));
+        assert!(for_the_app(&[]).is_empty());
+    }
+}
