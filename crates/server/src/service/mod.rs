@@ -17,6 +17,7 @@ mod changes;
 mod images;
 mod in_process;
 mod locks;
+mod operator;
 mod projects;
 mod saves;
 

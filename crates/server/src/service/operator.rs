@@ -1,0 +1,27 @@
+//! What whoever has the data in his hands may do without signing in: the command line, and the demo.
+
+use lockstep_wire::{Answer, ProjectId, Role, User, UserId};
+
+use super::{Service, invalid, no_such_project};
+
+impl Service {
+    /// Whose email address this is.
+    pub async fn user_of(&self, email: &str) -> Answer<User> {
+        let account = self.store.account(email).await?;
+        Ok(account
+            .map(|account| account.user)
+            .ok_or_else(|| invalid(format!("There is no account {email}.")))?)
+    }
+
+    /// The first account that was made here.
+    pub async fn first_user(&self) -> Answer<Option<User>> {
+        Ok(self.store.user(UserId(1)).await?)
+    }
+
+    /// In whose name an operator works on a project.
+    pub async fn owner_of(&self, project: &ProjectId) -> Answer<User> {
+        let members = self.store.members(project).await?;
+        let owner = members.into_iter().find(|member| member.role == Role::Owner);
+        Ok(owner.map(|member| member.user).ok_or_else(no_such_project)?)
+    }
+}
