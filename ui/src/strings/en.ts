@@ -68,6 +68,7 @@ export const en = {
 	"images.loading": "Loading images…",
 	"images.choose": "Choose an image",
 	"images.choose.more": "Opening it locks it for you, so that nobody else can change it meanwhile.",
+	"image.no_annotations": "No annotations",
 	"image.annotations": { one: "{count} annotation", other: "{count} annotations" },
 	"image.unsent": { one: "{count} change not sent yet", other: "{count} changes not sent yet" },
 	"image.conflicts": { one: "{count} conflict", other: "{count} conflicts" },
@@ -77,6 +78,10 @@ export const en = {
 	"image.previous": "Previous image",
 	"image.next": "Next image",
 	"image.picture": "Picture",
+
+	"canvas.label": { one: "Picture with {count} annotation", other: "Picture with {count} annotations" },
+	"canvas.loading": "Loading the picture…",
+	"canvas.failed": "The picture cannot be shown.",
 
 	"lock.free": "Free",
 	"lock.mine": "Locked by you",
