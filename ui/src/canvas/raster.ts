@@ -1,6 +1,6 @@
 /** A canvas off the screen on which shapes are drawn an area after the other, each in slices. */
 
-import { heightOf, overlap, type Rect, type Size, widthOf } from "../document/rect";
+import { heightOf, type Rect, type Size, widthOf } from "../document/rect";
 import type { AnnotationView } from "../wire.gen";
 import type { View } from "./viewport";
 
@@ -47,6 +47,12 @@ export class Raster {
 		return !this.#job && this.#todo.length === 0;
 	}
 
+	/** Nothing in `area`, in this canvas's pixels, is missing. */
+	finishedIn(area: Rect): boolean {
+		const unfinished = this.#job ? [this.#job.area, ...this.#todo] : this.#todo;
+		return !unfinished.some((piece) => touching(piece, area));
+	}
+
 	/** Starts anew: empty, and all of it to do. */
 	restart(frame: View, size: Size, order: readonly Rect[], crowded: boolean): void {
 		this.#empty(size);
@@ -70,13 +76,13 @@ export class Raster {
 		});
 		const unfinished = other.#job ? [other.#job.area, ...other.#todo] : other.#todo;
 		const kept = shifted(this.whole);
-		this.#todo = [...around(kept, this.whole), ...unfinished.map(shifted).filter((area) => overlap(area, this.whole))];
+		this.#todo = [...around(kept, this.whole), ...unfinished.map(shifted).filter((area) => touching(area, this.whole))];
 	}
 
 	/** Draws an area of the picture again, now. */
 	redraw(area: Rect): void {
 		const pixels = this.#pixels(area);
-		if (!overlap(pixels, this.whole)) return;
+		if (!touching(pixels, this.whole)) return;
 		this.#forgetJobOver(pixels);
 		const job = this.#begin(pixels);
 		this.#advance(job, Infinity);
@@ -85,7 +91,7 @@ export class Raster {
 	/** Draws an area of the picture again when its turn comes. */
 	redrawLater(area: Rect): void {
 		const pixels = this.#pixels(area);
-		if (!overlap(pixels, this.whole)) return;
+		if (!touching(pixels, this.whole)) return;
 		this.#forgetJobOver(pixels);
 		this.#todo.push(pixels);
 	}
@@ -134,7 +140,7 @@ export class Raster {
 
 	/** What it has gathered may no longer be so. */
 	#forgetJobOver(pixels: Rect): void {
-		if (!this.#job || !overlap(this.#job.area, pixels)) return;
+		if (!this.#job || !touching(this.#job.area, pixels)) return;
 		this.#todo.unshift(this.#job.area);
 		this.#job = null;
 	}
@@ -171,6 +177,10 @@ export class Raster {
 		this.#context.clearRect(0, 0, width, height);
 	}
 }
+
+/** They share pixels, not merely an edge. */
+const touching = (a: Rect, b: Rect): boolean =>
+	a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 
 /** What of `outer` is not in `inner`, in at most four pieces. */
 export function around(inner: Rect, outer: Rect): Rect[] {

@@ -44,7 +44,10 @@ export class SettledLayer {
 
 	/** Everything on the screen is as it is and sharp. */
 	get sharp(): boolean {
-		return !this.#stale && !this.#rebuilding && this.#front.frame.scale === this.#view.scale && this.#front.finished;
+		const front = this.#front;
+		if (this.#stale || this.#rebuilding || front.frame.scale !== this.#view.scale) return false;
+		const [dx, dy] = [front.frame.x - this.#view.x, front.frame.y - this.#view.y];
+		return front.finishedIn({ left: dx, top: dy, right: dx + this.#screen.width, bottom: dy + this.#screen.height });
 	}
 
 	/** Nothing of what was there holds any longer. */
@@ -106,7 +109,7 @@ export class SettledLayer {
 		else if (this.#nearEdge()) this.#shift();
 		else if (!front.finished) this.#go(front, until);
 		else if (!this.#overview.finished) this.#go(this.#overview, until);
-		return this.sharp && this.#overview.finished && !this.#nearEdge() ? null : 0;
+		return this.sharp && front.finished && this.#overview.finished && !this.#nearEdge() ? null : 0;
 	}
 
 	paint(context: CanvasRenderingContext2D): void {
