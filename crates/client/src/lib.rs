@@ -4,12 +4,22 @@
 //!
 //! **Invariant:** nothing here knows a window toolkit, and every edit is durable before it is acknowledged.
 
+mod board;
+mod cache;
 mod client;
+mod desk;
 mod error;
+mod follow;
 pub mod http;
+mod link;
+mod place;
 pub mod ports;
+mod session;
+mod station;
+mod sync;
 pub mod view;
 
 pub use client::{Client, Config, Ports};
 pub use error::Error;
 pub use http::HttpApi;
+use place::Place;

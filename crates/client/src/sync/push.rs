@@ -1,0 +1,404 @@
+//! The outbox goes up, image by image under the image's lock.
+//!
+//! **Invariant:** an entry is sealed with its key on the disk before it is sent the first time, is sent word for
+//! word the same until it is answered, and is removed by nothing but that answer.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use lockstep_wire::{
+    AnnotationId, Answer, Api, ApiError, CreateAnnotation, Generation, IdempotencyKey, LockLoss, SaveContext,
+    Version,
+};
+use rusqlite::Connection;
+
+use super::merge::{Merged, merge};
+use super::plan::{Fate, LockFacts, Rival, Success, Turn, decide_fate, decide_turn, plan_write};
+use crate::board::holder_of;
+use crate::cache::annotations::{self, Base, Stored};
+use crate::cache::conflicts::{self, Conflict};
+use crate::cache::images;
+use crate::cache::outbox::{self, Draft, Sent, Write};
+use crate::desk::Desk;
+use crate::session::Borrowed;
+use crate::session::state::Event;
+use crate::view::{ConflictView, Event as Fact};
+use crate::{Error, Place};
+
+/// How sending an image's work went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// Nothing is left that could be sent.
+    Done,
+    /// It waits for a lock.
+    Locked,
+    /// Something got no answer.
+    Unanswered,
+    /// The server asked for a pause.
+    Later(Duration),
+}
+
+/// Sends what waits of one image, if its lock allows.
+pub(crate) async fn push_image<A: Api>(desk: &Desk<A>, place: &Place) -> Pushed {
+    let turn = desk.sync.turn(place);
+    let _turn = turn.lock().await;
+    let at = place.clone();
+    let work = desk
+        .cache
+        .read(move |tx| Ok((outbox::sendable(tx, &at)?, images::is_displaced(tx, &at)?)))
+        .await;
+    let displaced = match work {
+        Ok((entries, _)) if entries.is_empty() => return Pushed::Done,
+        Ok((_, displaced)) => displaced,
+        Err(error) => return failed(&error),
+    };
+    let is_mine = |lock: &lockstep_wire::Lock| lock.client_id.as_ref() == Some(&desk.station.client_id);
+    let facts = LockFacts {
+        held: desk.lane.generation(place),
+        session_asks: desk.session.wants(place),
+        displaced,
+        others: desk.board.lock(place).is_some_and(|lock| !is_mine(&lock)),
+    };
+    desk.sync.sending.fetch_add(1, Ordering::AcqRel);
+    let pushed = match decide_turn(facts) {
+        Turn::Send(generation) => send_all(desk, place, generation).await,
+        Turn::Wait => Pushed::Locked,
+        Turn::Borrow => match desk.lane.borrow(place).await {
+            Ok(Borrowed::Granted(generation)) => {
+                let pushed = send_all(desk, place, generation).await;
+                desk.lane.give_back(place.clone());
+                pushed
+            }
+            Ok(Borrowed::Locked) => Pushed::Locked,
+            // This person may no longer take the lock; each write is refused on its own and seen as such.
+            Err(ApiError::Refused(_)) if !desk.station.must_sign_in_again() => {
+                send_all(desk, place, Generation(0)).await
+            }
+            Err(ApiError::Later { retry_after }) => Pushed::Later(retry_after),
+            Err(_) => Pushed::Unanswered,
+        },
+    };
+    desk.sync.sending.fetch_sub(1, Ordering::AcqRel);
+    desk.announce_image(place).await;
+    desk.announce_save().await;
+    pushed
+}
+
+/// The cache failed; the work is where it was, and the next round tries again.
+fn failed(error: &Error) -> Pushed {
+    tracing::error!(%error, "the outbox could not be worked on");
+    Pushed::Unanswered
+}
+
+async fn send_all<A: Api>(desk: &Desk<A>, place: &Place, generation: Generation) -> Pushed {
+    desk.announce_save().await;
+    loop {
+        let at = place.clone();
+        let entries = match desk.cache.read(move |tx| outbox::sendable(tx, &at)).await {
+            Ok(entries) if entries.is_empty() => return Pushed::Done,
+            Ok(entries) => entries,
+            Err(error) => return failed(&error),
+        };
+        // What is drawn while this runs is found by the next look.
+        for id in entries {
+            match send_one(desk, place, &id, generation).await {
+                Ok(None) => {}
+                Ok(Some(stop)) => return stop,
+                Err(error) => return failed(&error),
+            }
+        }
+    }
+}
+
+/// Sends one annotation's next entry; a reason to stop where one came up.
+async fn send_one<A: Api>(
+    desk: &Desk<A>,
+    place: &Place,
+    id: &AnnotationId,
+    generation: Generation,
+) -> Result<Option<Pushed>, Error> {
+    let (of, key) = (id.clone(), IdempotencyKey::new());
+    let Some(sent) = desk.cache.write(move |tx| seal_next(tx, &of, &key)).await? else {
+        desk.announce_annotations(place, vec![id.clone()]).await;
+        return Ok(None);
+    };
+    // A lock that a save was granted anew has a new generation.
+    let generation = desk.lane.generation(place).unwrap_or(generation);
+    let answer = send(desk, place, &sent, generation).await;
+    let fate = decide_fate(&sent.write, answer);
+    match &fate {
+        Fate::Unanswered => return Ok(Some(Pushed::Unanswered)),
+        Fate::Later(retry_after) => return Ok(Some(Pushed::Later(*retry_after))),
+        Fate::Locked(lock) => {
+            let holder = Some(holder_of(lock, desk.user.id));
+            desk.session.tell(Event::Seen {
+                place: place.clone(),
+                holder,
+            });
+            desk.board.set(&place.project, (**lock).clone());
+            return Ok(Some(Pushed::Locked));
+        }
+        Fate::LockGone { reason, by } => {
+            lock_gone(desk, place, generation, *reason, by.clone()).await?;
+            return Ok(Some(Pushed::Locked));
+        }
+        Fate::Stored(success) => note_regrant(desk, place, success),
+        Fate::AlreadyGone | Fate::Differs(_) | Fate::Rekey | Fate::Refused(_) => {}
+    }
+    let (at, now) = (place.clone(), desk.station.clock.wall());
+    let conflict = desk
+        .cache
+        .write(move |tx| apply_fate(tx, &at, &sent, fate, now))
+        .await?;
+    desk.announce_annotations(place, vec![id.clone()]).await;
+    if let Some(conflict) = conflict {
+        desk.station.tell(Fact::Conflict(Box::new(conflict)));
+    }
+    Ok(None)
+}
+
+/// The session learns that its lock is no more. Where the lock was ended by a person and the image is not
+/// open, the work waits until its author opens it again.
+async fn lock_gone<A: Api>(
+    desk: &Desk<A>,
+    place: &Place,
+    generation: Generation,
+    reason: LockLoss,
+    by: Option<String>,
+) -> Result<(), Error> {
+    if desk.lane.is_windows(place) {
+        let generation = Some(generation);
+        desk.session.tell(Event::Gone {
+            place: place.clone(),
+            generation,
+            reason,
+            by,
+            attempt: 0,
+        });
+    } else if matches!(reason, LockLoss::Forced | LockLoss::TakenOver) {
+        let at = place.clone();
+        desk.cache
+            .write(move |tx| images::set_displaced(tx, &at, true))
+            .await?;
+    }
+    Ok(())
+}
+
+fn note_regrant<A: Api>(desk: &Desk<A>, place: &Place, success: &Success) {
+    let notes = match success {
+        Success::Saved(saved) => &saved.notes,
+        Success::Removed(removed) => &removed.notes,
+    };
+    if let Some(lock) = &notes.lock {
+        desk.lane.regranted(place, lock.generation);
+        desk.board.set(&place.project, lock.clone());
+    }
+}
+
+async fn send<A: Api>(desk: &Desk<A>, place: &Place, sent: &Sent, generation: Generation) -> Answer<Success> {
+    let api = &desk.station.api;
+    let context = SaveContext {
+        key: Some(sent.key.clone()),
+        generation: (generation.0 > 0).then_some(generation),
+        client_id: Some(desk.station.client_id.clone()),
+    };
+    match sent.write.clone() {
+        Write::Create { fields } => {
+            let request = CreateAnnotation {
+                id: Some(sent.annotation.clone()),
+                project_id: place.project.clone(),
+                image_id: place.image.clone(),
+                fields,
+            };
+            desk.station
+                .ask(api.create(request, context))
+                .await
+                .map(|saved| Success::Saved(Box::new(saved)))
+        }
+        Write::Update { request } => {
+            let call = api.update(&sent.annotation, request, context);
+            desk.station
+                .ask(call)
+                .await
+                .map(|saved| Success::Saved(Box::new(saved)))
+        }
+        Write::Delete { version } => {
+            let call = api.delete(&sent.annotation, version, context);
+            desk.station
+                .ask(call)
+                .await
+                .map(|removed| Success::Removed(Box::new(removed)))
+        }
+    }
+}
+
+/// The entry that may have been sent before, or the waiting one with its key from now on.
+fn seal_next(db: &Connection, id: &AnnotationId, key: &IdempotencyKey) -> Result<Option<Sent>, Error> {
+    if let Some(sent) = outbox::sent(db, id)? {
+        return Ok(Some(sent));
+    }
+    if outbox::draft(db, id)? != Some(Draft::Waiting) {
+        return Ok(None);
+    }
+    let Some(stored) = annotations::get(db, id)? else {
+        return Ok(None);
+    };
+    match plan_write(&stored) {
+        Some(write) => {
+            outbox::seal(db, id, key, &write)?;
+            Ok(Some(Sent {
+                annotation: id.clone(),
+                key: key.clone(),
+                write,
+            }))
+        }
+        None => {
+            outbox::remove_draft(db, id)?;
+            settle(db, stored)?;
+            Ok(None)
+        }
+    }
+}
+
+/// With nothing left to send, what is drawn here is what the server has.
+fn settle(db: &Connection, mut stored: Stored) -> Result<(), Error> {
+    if stored.server_version.is_none() {
+        return annotations::remove(db, &stored.id);
+    }
+    stored.base = None;
+    stored.working = stored.server.as_ref().map(|server| server.fields.clone());
+    annotations::put(db, &stored)
+}
+
+/// Stores what an answer means; a conflict that is news is handed back to be told.
+fn apply_fate(
+    db: &Connection,
+    place: &Place,
+    sent: &Sent,
+    fate: Fate,
+    now: DateTime<Utc>,
+) -> Result<Option<ConflictView>, Error> {
+    if !outbox::answered(db, &sent.key)? {
+        return Ok(None);
+    }
+    let mut stored = annotations::get(db, &sent.annotation)?.ok_or(Error::NotFound("annotation"))?;
+    match fate {
+        Fate::Stored(Success::Saved(saved)) => {
+            let saved = saved.annotation;
+            let base = Base {
+                fields: saved.fields.clone(),
+                version: saved.version,
+            };
+            // The feed may have brought a later one already; a version never goes back.
+            if stored.server_version.is_none_or(|known| known < saved.version) {
+                stored.server_version = Some(saved.version);
+                stored.created_by = Some(saved.created_by);
+                stored.server = Some(saved);
+            }
+            go_on(db, stored, Some(base))?;
+        }
+        Fate::Stored(Success::Removed(removed)) => {
+            take_removal(&mut stored, removed.version);
+            go_on(db, stored, None)?;
+        }
+        Fate::AlreadyGone => {
+            let version = stored
+                .base
+                .as_ref()
+                .map_or(Version::FIRST, |base| base.version.next());
+            take_removal(&mut stored, version);
+            go_on(db, stored, None)?;
+        }
+        Fate::Differs(rival) => return apply_rival(db, stored, rival, now),
+        Fate::Rekey => outbox::set_draft(db, place, &sent.annotation, Draft::Waiting, None)?,
+        Fate::Refused(why) => outbox::set_draft(db, place, &sent.annotation, Draft::Refused, Some(&why))?,
+        Fate::Locked(_) | Fate::LockGone { .. } | Fate::Unanswered | Fate::Later(_) => {
+            return Err(Error::Storage(
+                "an unanswered write was taken for an answered one".to_owned(),
+            ));
+        }
+    }
+    Ok(None)
+}
+
+fn take_removal(stored: &mut Stored, version: Version) {
+    if stored.server_version.is_none_or(|known| known < version) {
+        stored.server_version = Some(version);
+        stored.server = None;
+    }
+}
+
+/// What was sent is acknowledged: what waits behind it is based on that, and with nothing behind it the
+/// newest known is drawn.
+fn go_on(db: &Connection, mut stored: Stored, base: Option<Base>) -> Result<(), Error> {
+    if outbox::draft(db, &stored.id)?.is_none() {
+        return settle(db, stored);
+    }
+    stored.base = base;
+    annotations::put(db, &stored)
+}
+
+/// Someone else was faster: merged where nobody's field is lost, else a conflict.
+fn apply_rival(
+    db: &Connection,
+    mut stored: Stored,
+    rival: Rival,
+    now: DateTime<Utc>,
+) -> Result<Option<ConflictView>, Error> {
+    let your_version = stored.base.as_ref().map_or(Version(0), |base| base.version);
+    let current_version = rival
+        .version
+        .or(stored.server_version.filter(|known| *known > your_version))
+        .unwrap_or_else(|| your_version.next());
+    if stored.server_version.is_none_or(|known| known <= current_version) {
+        stored.server_version = Some(current_version);
+        stored.server = rival.current.as_deref().cloned();
+    }
+    let theirs = rival.current.as_deref().map(|current| &current.fields);
+    let mine = stored.working.as_ref();
+    let merged = match (mine, theirs) {
+        // Drawn here and deleted there: a new id is a person's decision, whatever the base was.
+        (Some(_), None) => Merged::Conflict(vec!["deleted".to_owned()]),
+        _ => merge(stored.base.as_ref().map(|base| &base.fields), mine, theirs),
+    };
+    match merged {
+        Merged::Clean(merged) if merged.as_ref() == theirs => {
+            outbox::remove_draft(db, &stored.id)?;
+            settle(db, stored)?;
+            Ok(None)
+        }
+        Merged::Clean(merged) => {
+            stored.base = theirs.map(|fields| Base {
+                fields: fields.clone(),
+                version: current_version,
+            });
+            stored.working = merged;
+            annotations::put(db, &stored)?;
+            outbox::set_draft(db, &stored.place, &stored.id, Draft::Waiting, None)?;
+            Ok(None)
+        }
+        Merged::Conflict(fields) => {
+            annotations::put(db, &stored)?;
+            outbox::set_draft(db, &stored.place, &stored.id, Draft::Conflict, None)?;
+            let (last_updated_at, last_updated_by) =
+                rival.saved.unwrap_or_else(|| (now, "Someone".to_owned()));
+            let conflict = Conflict {
+                place: stored.place,
+                annotation: stored.id,
+                theirs: rival.current.map(|current| *current),
+                your_version,
+                current_version,
+                last_updated_at,
+                last_updated_by,
+                fields,
+            };
+            let is_news = conflicts::put(db, &conflict)?;
+            Ok(if is_news {
+                Some(conflicts::view_of(db, conflict)?)
+            } else {
+                None
+            })
+        }
+    }
+}
