@@ -18,9 +18,26 @@ const SIZES = {
 	double: { width: 1280, height: 800, scale: 2 },
 };
 
+/** What a person does in a scene before the picture is taken. */
+const DOINGS = {
+	no_server: async (page) => {
+		await page.getByTestId("demo-person").first().click();
+		await page.getByTestId("sign-in-submit").click();
+		await page.getByRole("alert").getByText("does not answer").waitFor();
+	},
+	edit_fails: async (page) => {
+		await page.getByTestId("shape-row").first().click();
+		await page.keyboard.press("3");
+		await page.getByTestId("note").waitFor();
+	},
+	editing: async (page) => {
+		await page.getByTestId("shape-row").nth(4).click();
+	},
+};
+
 const server = await createServer({
 	root: fileURLToPath(new URL("..", import.meta.url)),
-	server: { port: 0, strictPort: false },
+	server: { port: 5199, strictPort: false, hmr: false, watch: null },
 });
 await server.listen();
 const address = server.resolvedUrls.local[0];
@@ -59,6 +76,7 @@ async function look(scene, theme, size) {
 	page.on("console", (message) => message.type() === "error" && fault(scene, `logs: ${message.text()}`));
 	await page.goto(`${address}?scene=${scene}`);
 	await page.waitForFunction(() => globalThis.world?.settled);
+	await DOINGS[scene]?.(page);
 	await page.screenshot({ path: `${OUT}${scene}-${theme}${size === "usual" ? "" : `-${size}`}.png` });
 	await page.evaluate(AXE);
 	const { violations } = await page.evaluate(() =>

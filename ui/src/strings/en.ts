@@ -121,7 +121,7 @@ export const en = {
 	"tool.box": "Box",
 	"tool.polygon": "Polygon",
 	"tool.fit": "Fit",
-	"tool.actual_size": "100 %",
+	"tool.actual_size": "1:1 (100 %)",
 	"tool.list": "Tools",
 	"edit.undo": "Undo",
 	"edit.redo": "Redo",

@@ -125,15 +125,17 @@ export const SCENES: Record<string, Scene> = {
 			},
 		});
 	}),
-	offline: opened((world) => {
-		world.setOnline(false);
-		for (const at of [1, 4, 6]) {
-			const view = world.sheet(HERE).annotations.get(`${HERE}/${at}`);
-			if (view) world.sheet(HERE).annotations.set(view.id, { ...view, sync: "unsent" });
-		}
-		world.changeRow(HERE, { unsent: 3 });
-		world.tell({ event: "save", data: world.saveView() });
-	}),
+	offline: {
+		before(world) {
+			const { annotations } = world.sheet(HERE);
+			for (const at of [1, 4, 6]) {
+				const view = annotations.get(`${HERE}/${at}`);
+				if (view) annotations.set(view.id, { ...view, sync: "unsent" });
+			}
+			world.changeRow(HERE, { unsent: 3 });
+		},
+		during: (world) => opened(() => world.setOnline(false)).during?.(world),
+	},
 	conflict: opened((world) => {
 		world.answer = () => false;
 		world.addConflict(conflict(world));
@@ -149,10 +151,13 @@ export const SCENES: Record<string, Scene> = {
 	edit_fails: opened((world) => {
 		world.failing.set("edit", failure("storage", "This machine could not store its data: disk full"));
 	}),
-	not_mine: opened((world) => {
-		const { annotations } = world.sheet(HERE);
-		for (const view of annotations.values()) annotations.set(view.id, { ...view, editable: view.id > `${HERE}/4` });
-	}),
+	not_mine: {
+		...opened(),
+		before(world) {
+			const { annotations } = world.sheet(HERE);
+			for (const view of annotations.values()) annotations.set(view.id, { ...view, editable: view.id > `${HERE}/4` });
+		},
+	},
 
 	empty: {
 		before(world) {
