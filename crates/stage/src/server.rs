@@ -1,5 +1,6 @@
 //! The server as its own program, on a port and a data folder it keeps through stops and starts.
 
+use std::io::{Seek, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -38,10 +39,26 @@ impl Server {
         Ok(server)
     }
 
+    /// Runs one of its other subcommands on the data, with `input` on standard input, whether it serves or not.
+    pub fn run(
+        binary: &Path,
+        data: &Path,
+        subcommand: &str,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<String> {
+        let mut given = tempfile::tempfile()?;
+        given.write_all(input.as_bytes())?;
+        given.rewind()?;
+        let mut command = on_data(binary, data, subcommand);
+        command.args(arguments).stdin(given);
+        output_of(command)
+    }
+
     /// Starts it once more, on the port and the data it had.
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "the server is running");
-        let mut command = self.command("serve");
+        let mut command = on_data(&self.binary, &self.data, "serve");
         command
             .arg("--listen")
             .arg(self.address.to_string())
@@ -69,29 +86,19 @@ impl Server {
         self.process.take().context("the server is not running")?.kill()
     }
 
-    /// Runs one of its other subcommands on the same data, with `input` on standard input.
-    pub fn run(&self, subcommand: &str, arguments: &[&str], input: &str) -> Result<String> {
-        let mut given = tempfile::tempfile()?;
-        std::io::Write::write_all(&mut given, input.as_bytes())?;
-        std::io::Seek::rewind(&mut given)?;
-        let mut command = self.command(subcommand);
-        command.args(arguments).stdin(given);
-        output_of(command)
-    }
-
     /// `http://127.0.0.1:PORT`
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+}
 
-    fn command(&self, subcommand: &str) -> Command {
-        let mut command = leashed(&self.binary);
-        // `--data` follows the subcommand's words, so that `user add --data …` reads the same everywhere.
-        command
-            .args(subcommand.split(' '))
-            .arg("--data")
-            .arg(&self.data)
-            .stdin(Stdio::null());
-        command
-    }
+/// A subcommand on the data. `--data` follows all of its words, so that `user add --data …` is read as well.
+fn on_data(binary: &Path, data: &Path, subcommand: &str) -> Command {
+    let mut command = leashed(binary);
+    command
+        .args(subcommand.split(' '))
+        .arg("--data")
+        .arg(data)
+        .stdin(Stdio::null());
+    command
 }
