@@ -18,6 +18,7 @@ export interface Layers {
 
 export interface Scene {
 	within(area: Rect): readonly AnnotationView[];
+	countWithin(area: Rect): number;
 	/** Shapes that are in hand; they are drawn live, not where they were. */
 	isInHand(id: AnnotationId): boolean;
 	live(): Omit<LiveScene, "inks" | "late">;
@@ -49,6 +50,7 @@ export class Painter {
 		this.#live = new LiveLayer(contextOf(layers.live));
 		this.#settled = new SettledLayer({
 			shapesToPaint: (area) => scene.within(grown(area, BLEED * this.#pixel)).filter(({ id }) => !scene.isInHand(id)),
+			countToPaint: (area) => scene.countWithin(area),
 			paint: (context, shape, { scale }, crowded) =>
 				paintSettled(context, shape, { inks: this.inks, pixel: this.#ratio / scale, ratio: this.#ratio, crowded }),
 		});

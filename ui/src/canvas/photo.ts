@@ -8,14 +8,14 @@ const PIXELS_SHOW = 3;
 
 export class Photo {
 	/** Each half as large as the one before. */
-	readonly #copies: [ImageBitmap, ...HTMLCanvasElement[]];
+	readonly #copies: [HTMLImageElement, ...HTMLCanvasElement[]];
 
 	constructor(
-		bitmap: ImageBitmap,
-		/** What the shapes are measured in; the bitmap may have another number of pixels. */
+		image: HTMLImageElement,
+		/** What the shapes are measured in; the image may have another number of pixels. */
 		private readonly picture: Size,
 	) {
-		this.#copies = [bitmap];
+		this.#copies = [image];
 	}
 
 	paint(context: CanvasRenderingContext2D, view: View): void {
@@ -25,15 +25,11 @@ export class Photo {
 		context.drawImage(copy, view.x, view.y, width * view.scale, height * view.scale);
 	}
 
-	close(): void {
-		this.#copies[0].close();
-	}
-
 	/** The smallest copy that need not be enlarged. */
 	#copyFor(scale: number): CanvasImageSource {
 		const halvings = Math.max(0, Math.floor(Math.log2(1 / scale)));
 		while (this.#copies.length <= halvings) {
-			const last = this.#copies.at(-1) as ImageBitmap | HTMLCanvasElement;
+			const last = this.#copies.at(-1) as HTMLImageElement | HTMLCanvasElement;
 			if (last.width < 2 || last.height < 2) break;
 			this.#copies.push(halved(last));
 		}
@@ -41,7 +37,7 @@ export class Photo {
 	}
 }
 
-function halved(image: ImageBitmap | HTMLCanvasElement): HTMLCanvasElement {
+function halved(image: HTMLImageElement | HTMLCanvasElement): HTMLCanvasElement {
 	const canvas = document.createElement("canvas");
 	canvas.width = Math.ceil(image.width / 2);
 	canvas.height = Math.ceil(image.height / 2);

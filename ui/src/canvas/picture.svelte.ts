@@ -4,27 +4,18 @@ import { loadPicture } from "./load-picture";
 
 export class Picture {
 	state = $state.raw<"loading" | "shown" | "failed">("loading");
-	bitmap = $state.raw<ImageBitmap | null>(null);
+	image = $state.raw<HTMLImageElement | null>(null);
 	#wanted = "";
 
 	/** What was shown before goes at once: shapes must never lie over another image's picture. */
 	async load(url: string): Promise<void> {
-		this.drop();
 		this.#wanted = url;
+		this.image = null;
 		this.state = "loading";
-		const bitmap = await loadPicture(url).catch(() => null);
-		if (url !== this.#wanted) {
-			bitmap?.close();
-			return;
-		}
-		this.bitmap = bitmap;
-		this.state = bitmap ? "shown" : "failed";
-	}
-
-	drop(): void {
-		this.#wanted = "";
-		this.bitmap?.close();
-		this.bitmap = null;
+		const image = await loadPicture(url).catch(() => null);
+		if (url !== this.#wanted) return;
+		this.image = image;
+		this.state = image ? "shown" : "failed";
 	}
 
 	retry(): void {

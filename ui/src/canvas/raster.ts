@@ -7,6 +7,8 @@ import type { View } from "./viewport";
 export interface ShapeSource {
 	/** What is to be drawn in an area of the picture, in drawing order. */
 	shapesToPaint(area: Rect): readonly AnnotationView[];
+	/** About how many those are. */
+	countToPaint(area: Rect): number;
 	paint(context: CanvasRenderingContext2D, shape: AnnotationView, frame: View, crowded: boolean): void;
 }
 

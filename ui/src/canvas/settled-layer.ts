@@ -15,7 +15,7 @@ import type { View } from "./viewport";
 /** How far the raster goes beyond the screen on each side, in its own pixels: a flick's worth of panning. */
 const MARGIN = 256;
 /** After this long without another step of the wheel the zoom has come to rest, in ms. */
-const REST_MS = 50;
+const REST_MS = 40;
 /** So many shapes are drawn again within a frame, without a second raster. */
 const AT_ONCE = 300;
 /** The longer side of the overview, in its own pixels. */
@@ -89,7 +89,7 @@ export class SettledLayer {
 		this.#overview.redrawLater(area);
 		if (this.#rebuilding) this.#rebuilding = false;
 		if (this.#stale) return false;
-		if (this.source.shapesToPaint(area).length > AT_ONCE) {
+		if (this.source.countToPaint(area) > AT_ONCE) {
 			this.#stale = true;
 			return false;
 		}
@@ -156,7 +156,7 @@ export class SettledLayer {
 				right: (size.width - x) / scale,
 				bottom: (size.height - y) / scale,
 			};
-			const crowded = this.source.shapesToPaint(inSight).length > CROWD;
+			const crowded = this.source.countToPaint(inSight) > CROWD;
 			back.restart(frame, size, [visible, ...around(visible, whole)], crowded);
 			this.#rebuilding = true;
 		}

@@ -15,7 +15,7 @@ const LOOSE_AT_MOST = 256;
 
 export class ShapeIndex {
 	#tree: Flatbush | null = null;
-	#packed: AnnotationId[] = [];
+	#packed: AnnotationView[] = [];
 	/** Where each shape was when last looked at. */
 	readonly #places = new Map<AnnotationId, Rect>();
 	readonly #loose = new Set<AnnotationId>();
@@ -37,18 +37,26 @@ export class ShapeIndex {
 
 	/** In drawing order. */
 	within(area: Rect): AnnotationView[] {
-		const hits = this.#tree?.search(area.left, area.top, area.right, area.bottom) ?? [];
 		// The tree was packed in drawing order, so its numbers sort into it.
-		const packed = [...Uint32Array.from(hits).sort()]
-			.map((index) => this.#packed[index] as AnnotationId)
-			.filter((id) => !this.#loose.has(id));
-		const loose = [...this.#loose].filter((id) => {
+		const found = Array.from(this.#hits(area).sort(), (index) => this.#packed[index] as AnnotationView);
+		if (this.#loose.size === 0) return found;
+		const packed = found.filter(({ id }) => !this.#loose.has(id));
+		const loose = [...this.#loose].flatMap((id) => {
 			const place = this.#places.get(id);
-			return place !== undefined && overlap(place, area);
+			return (place && overlap(place, area) && this.document.get(id)) || [];
 		});
-		const found = [...packed, ...loose].flatMap((id) => this.document.get(id) ?? []);
+		if (loose.length === 0) return packed;
 		const rank = (shape: AnnotationView) => this.document.rank(shape.id);
-		return loose.length > 0 ? found.sort((a, b) => rank(a) - rank(b)) : found;
+		return [...packed, ...loose].sort((a, b) => rank(a) - rank(b));
+	}
+
+	/** About as many as `within` would find, without finding them. */
+	countWithin(area: Rect): number {
+		return this.#hits(area).length + this.#loose.size;
+	}
+
+	#hits({ left, top, right, bottom }: Rect): Uint32Array {
+		return Uint32Array.from(this.#tree?.search(left, top, right, bottom) ?? []);
 	}
 
 	enclosedBy(area: Rect): AnnotationView[] {
@@ -74,7 +82,7 @@ export class ShapeIndex {
 		this.#loose.clear();
 		this.#places.clear();
 		for (const { id } of this.document.annotations) this.#place(id);
-		this.#packed = [...this.#places.keys()];
+		this.#packed = this.document.annotations.filter(({ id }) => this.#places.has(id));
 		this.#tree = this.#packed.length > 0 ? new Flatbush(this.#packed.length) : null;
 		for (const { left, top, right, bottom } of this.#places.values()) this.#tree?.add(left, top, right, bottom);
 		this.#tree?.finish();

@@ -50,6 +50,7 @@ export class Stage implements Editor {
 		this.hand = new Hand(this, TOOLS.select, () => this.#stepped());
 		this.#painter = new Painter(layers, {
 			within: (area) => this.#index.within(area),
+			countWithin: (area) => this.#index.countWithin(area),
 			get: (id) => this.#document.get(id),
 			isInHand: (id) => this.#inHand.has(id),
 			live: () => this.#live(),
