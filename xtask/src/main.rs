@@ -157,7 +157,7 @@ fn tour(repository: &Repository, _: &[String]) -> Result<()> {
     say("playing the story in two real windows, on a display of its own");
     run(repository
         .cargo_all("test")
-        .args(["--test", "story", "--", "--nocapture"]))?;
+        .args(["--test", "story", "the_story", "--", "--nocapture"]))?;
 
     let folder = repository.tour();
     let mut pictures: Vec<_> = std::fs::read_dir(&folder)
