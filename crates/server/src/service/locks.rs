@@ -426,3 +426,524 @@ fn lock_lost(scene: &LockScene, generation: Option<Generation>) -> RefusalDetail
     }
     .because(message)
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::store::{Ending, Hold};
+    use lockstep_wire::refusal::Author;
+
+    const LEASE: Duration = Duration::from_secs(300);
+
+    pub(in crate::service) fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + chrono::Duration::seconds(seconds)
+    }
+
+    pub(in crate::service) fn party(user: i64, client: Option<&str>) -> Party {
+        Party {
+            user: UserId(user),
+            client: client.map(ClientId::from),
+        }
+    }
+
+    /// A free image that nobody ever held, seen by an annotator.
+    pub(in crate::service) fn free() -> LockScene {
+        LockScene {
+            now: at(1000),
+            role: Some(Role::Annotator),
+            image: Presence::Live,
+            image_revision: 1,
+            live: None,
+            newest: Generation(0),
+            own_last: None,
+            named: None,
+            hold: None,
+        }
+    }
+
+    pub(in crate::service) fn lock(user: i64, client: Option<&str>, generation: i64) -> Lock {
+        Lock {
+            image_id: "i".into(),
+            user_id: UserId(user),
+            locked_at: at(900),
+            expires_at: at(1200),
+            heartbeat_at: at(900),
+            user_name: format!("user {user}"),
+            user_email: format!("{user}@example.org"),
+            generation: Generation(generation),
+            client_id: client.map(ClientId::from),
+            device: None,
+        }
+    }
+
+    pub(in crate::service) fn held(user: i64, client: Option<&str>, generation: i64) -> LockScene {
+        LockScene {
+            live: Some(lock(user, client, generation)),
+            newest: Generation(generation),
+            ..free()
+        }
+    }
+
+    fn past(generation: i64, reason: Option<ReleaseReason>) -> Option<PastGrant> {
+        let by = |reason| match reason {
+            ReleaseReason::Forced | ReleaseReason::TakenOver => Some(Author {
+                user_id: UserId(9),
+                user_name: "Olga".into(),
+            }),
+            _ => None,
+        };
+        let ended = reason.map(|reason| Ending {
+            reason,
+            by: by(reason),
+            at: at(950),
+        });
+        Some(PastGrant {
+            generation: Generation(generation),
+            ended,
+        })
+    }
+
+    fn kept_for(user: i64) -> Option<Hold> {
+        Some(Hold {
+            seen_as: lock(user, None, 3),
+        })
+    }
+
+    fn acquire(scene: &LockScene, party: &Party, take_over: bool) -> String {
+        match decide_acquire(scene, party, take_over, None, LEASE) {
+            LockDecision::Grant { expires_at, .. } if expires_at == at(1300) => "grant".into(),
+            LockDecision::Renew { expires_at } if expires_at == at(1300) => "renew".into(),
+            LockDecision::HeldBy(lock) => format!("held by {}", lock.user_id),
+            LockDecision::Refuse(refusal) => refusal.refusal.status().to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_image_is_given_to_one_party_at_a_time() {
+        let role = |role, scene| LockScene { role, ..scene };
+        let rows = [
+            ("free", free(), party(1, None), false, "grant"),
+            ("mine", held(1, None, 3), party(1, None), false, "renew"),
+            (
+                "mine, another window",
+                held(1, Some("a"), 3),
+                party(1, Some("b")),
+                false,
+                "held by 1",
+            ),
+            (
+                "mine, another window, take over",
+                held(1, Some("a"), 3),
+                party(1, Some("b")),
+                true,
+                "grant",
+            ),
+            ("another's", held(2, None, 3), party(1, None), false, "held by 2"),
+            (
+                "another's, take over",
+                held(2, None, 3),
+                party(1, None),
+                true,
+                "403",
+            ),
+            (
+                "another's, manager",
+                role(Some(Role::Manager), held(2, None, 3)),
+                party(1, None),
+                false,
+                "held by 2",
+            ),
+            (
+                "another's, manager, take over",
+                role(Some(Role::Manager), held(2, None, 3)),
+                party(1, None),
+                true,
+                "grant",
+            ),
+            (
+                "kept for another",
+                LockScene {
+                    hold: kept_for(2),
+                    ..free()
+                },
+                party(1, None),
+                false,
+                "held by 2",
+            ),
+            (
+                "kept for me",
+                LockScene {
+                    hold: kept_for(1),
+                    ..free()
+                },
+                party(1, None),
+                false,
+                "grant",
+            ),
+            (
+                "a viewer",
+                role(Some(Role::Viewer), free()),
+                party(1, None),
+                false,
+                "403",
+            ),
+            (
+                "a reviewer",
+                role(Some(Role::Reviewer), free()),
+                party(1, None),
+                false,
+                "403",
+            ),
+            ("a stranger", role(None, free()), party(1, None), false, "404"),
+            (
+                "deleted",
+                LockScene {
+                    image: Presence::Deleted,
+                    ..free()
+                },
+                party(1, None),
+                false,
+                "410",
+            ),
+            (
+                "a stranger, deleted",
+                LockScene {
+                    image: Presence::Deleted,
+                    role: None,
+                    ..free()
+                },
+                party(1, None),
+                false,
+                "404",
+            ),
+            (
+                "never there",
+                LockScene {
+                    image: Presence::Absent,
+                    ..free()
+                },
+                party(1, None),
+                false,
+                "404",
+            ),
+        ];
+        for (case, scene, party, take_over, expected) in rows {
+            assert_eq!(acquire(&scene, &party, take_over), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_shorter_lease_does_not_move_the_end_of_a_longer_one() {
+        let decision = decide_acquire(
+            &held(1, None, 3),
+            &party(1, None),
+            false,
+            None,
+            Duration::from_secs(1),
+        );
+        assert_eq!(decision, LockDecision::Renew { expires_at: at(1200) });
+    }
+
+    #[test]
+    fn a_beat_renews_its_own_grant_and_touches_no_other() {
+        let lost = |reason| format!("423 {reason:?}");
+        let rows = [
+            ("mine", held(1, None, 3), party(1, None), None, "renew".to_owned()),
+            (
+                "mine, named",
+                held(1, None, 3),
+                party(1, None),
+                Some(3),
+                "renew".to_owned(),
+            ),
+            (
+                "an older grant of mine",
+                LockScene {
+                    named: past(2, Some(ReleaseReason::Expired)),
+                    ..held(1, None, 3)
+                },
+                party(1, None),
+                Some(2),
+                lost(LockLoss::Expired),
+            ),
+            (
+                "my other window's",
+                held(1, Some("a"), 3),
+                party(1, Some("b")),
+                None,
+                lost(LockLoss::Unknown),
+            ),
+            (
+                "another's",
+                held(2, None, 3),
+                party(1, None),
+                None,
+                lost(LockLoss::Unknown),
+            ),
+            (
+                "another's, who took it over",
+                LockScene {
+                    own_last: past(2, Some(ReleaseReason::TakenOver)),
+                    ..held(2, None, 3)
+                },
+                party(1, None),
+                None,
+                lost(LockLoss::TakenOver),
+            ),
+            (
+                "forced",
+                LockScene {
+                    own_last: past(2, Some(ReleaseReason::Forced)),
+                    ..free()
+                },
+                party(1, None),
+                None,
+                lost(LockLoss::Forced),
+            ),
+            (
+                "never mine",
+                free(),
+                party(1, None),
+                None,
+                lost(LockLoss::Unknown),
+            ),
+        ];
+        for (case, scene, party, generation, expected) in rows {
+            let decided = match decide_heartbeat(&scene, &party, generation.map(Generation), LEASE) {
+                LockDecision::Renew { .. } => "renew".to_owned(),
+                LockDecision::Refuse(RefusalDetail {
+                    refusal: Refusal::LockExpired { reason, .. },
+                    ..
+                }) => lost(reason),
+                other => format!("{other:?}"),
+            };
+            assert_eq!(decided, expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_release_frees_its_own_grant_and_no_other() {
+        let rows = [
+            ("mine", held(1, None, 3), None, true),
+            ("mine, named", held(1, None, 3), Some(3), true),
+            ("an older grant of mine", held(1, None, 3), Some(2), false),
+            ("another's", held(2, None, 3), None, false),
+            ("free", free(), None, false),
+            (
+                "mine, though no longer a member",
+                LockScene {
+                    role: None,
+                    ..held(1, None, 3)
+                },
+                None,
+                true,
+            ),
+        ];
+        for (case, scene, generation, released) in rows {
+            let decision = decide_release(&scene, &party(1, None), generation.map(Generation));
+            assert_eq!(matches!(decision, LockDecision::End { .. }), released, "{case}");
+        }
+    }
+
+    #[test]
+    fn only_owner_and_manager_force_and_the_image_is_then_kept_for_them() {
+        for (role, status) in [
+            (Some(Role::Owner), None),
+            (Some(Role::Manager), None),
+            (Some(Role::Annotator), Some(403)),
+            (Some(Role::Viewer), Some(403)),
+            (None, Some(404)),
+        ] {
+            let decision = decide_force(
+                &LockScene {
+                    role,
+                    ..held(2, None, 3)
+                },
+                Duration::from_secs(30),
+            );
+            match (decision, status) {
+                (LockDecision::End { reason, hold_until }, None) => {
+                    assert_eq!((reason, hold_until), (ReleaseReason::Forced, Some(at(1030))));
+                }
+                (LockDecision::Refuse(refusal), Some(status)) => assert_eq!(refusal.refusal.status(), status),
+                (other, _) => panic!("{role:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_write_passes_the_lock_as_the_contract_says() {
+        use ReleaseReason::{Expired, Forced, Released, TakenOver};
+        let own = |last, newest, scene| LockScene {
+            own_last: last,
+            newest: Generation(newest),
+            ..scene
+        };
+        let named = |last, newest, scene| LockScene {
+            named: last,
+            newest: Generation(newest),
+            ..scene
+        };
+        let rows = [
+            // No generation named.
+            ("never locked, free", free(), party(1, None), None, "go"),
+            (
+                "never locked, another's",
+                held(2, None, 3),
+                party(1, None),
+                None,
+                "locked",
+            ),
+            (
+                "never locked, kept for another",
+                LockScene {
+                    hold: kept_for(2),
+                    ..free()
+                },
+                party(1, None),
+                None,
+                "locked",
+            ),
+            (
+                "mine",
+                own(past(3, None), 3, held(1, None, 3)),
+                party(1, None),
+                None,
+                "go",
+            ),
+            (
+                "my other window's",
+                held(1, Some("a"), 3),
+                party(1, Some("b")),
+                None,
+                "locked",
+            ),
+            (
+                "forced",
+                own(past(3, Some(Forced)), 3, free()),
+                party(1, None),
+                None,
+                "lost Forced",
+            ),
+            (
+                "forced, held again",
+                own(past(3, Some(Forced)), 4, held(2, None, 4)),
+                party(1, None),
+                None,
+                "lost Forced",
+            ),
+            (
+                "taken over",
+                own(past(3, Some(TakenOver)), 4, held(2, None, 4)),
+                party(1, None),
+                None,
+                "lost TakenOver",
+            ),
+            (
+                "expired, nobody since",
+                own(past(3, Some(Expired)), 3, free()),
+                party(1, None),
+                None,
+                "regrant",
+            ),
+            (
+                "expired, not yet ended",
+                own(past(3, None), 3, free()),
+                party(1, None),
+                None,
+                "regrant",
+            ),
+            (
+                "expired, someone since",
+                own(past(3, Some(Expired)), 4, free()),
+                party(1, None),
+                None,
+                "lost Expired",
+            ),
+            (
+                "expired, another's",
+                own(past(3, Some(Expired)), 4, held(2, None, 4)),
+                party(1, None),
+                None,
+                "locked",
+            ),
+            (
+                "released",
+                own(past(3, Some(Released)), 5, free()),
+                party(1, None),
+                None,
+                "go",
+            ),
+            // A generation named.
+            (
+                "mine, named",
+                named(past(3, None), 3, held(1, None, 3)),
+                party(1, None),
+                Some(3),
+                "go",
+            ),
+            (
+                "mine, an older one",
+                named(past(2, Some(Expired)), 3, held(1, None, 3)),
+                party(1, None),
+                Some(2),
+                "lost Expired",
+            ),
+            (
+                "named, forced",
+                named(past(3, Some(Forced)), 3, free()),
+                party(1, None),
+                Some(3),
+                "lost Forced",
+            ),
+            (
+                "named, expired, nobody since",
+                named(past(3, Some(Expired)), 3, free()),
+                party(1, None),
+                Some(3),
+                "regrant",
+            ),
+            (
+                "named, expired, someone since",
+                named(past(3, Some(Expired)), 4, free()),
+                party(1, None),
+                Some(3),
+                "lost Expired",
+            ),
+            (
+                "named, released, under way",
+                named(past(3, Some(Released)), 3, free()),
+                party(1, None),
+                Some(3),
+                "go",
+            ),
+            (
+                "named, released, someone since",
+                named(past(3, Some(Released)), 4, free()),
+                party(1, None),
+                Some(3),
+                "lost Unknown",
+            ),
+            (
+                "named, never given",
+                named(None, 3, free()),
+                party(1, None),
+                Some(7),
+                "lost Unknown",
+            ),
+        ];
+        for (case, scene, party, generation, expected) in rows {
+            let decided = match decide_write_lock(&scene, &party, generation.map(Generation)) {
+                WriteLock::Go => "go".to_owned(),
+                WriteLock::GoAndRegrant => "regrant".to_owned(),
+                WriteLock::Refuse(detail) => match detail.refusal {
+                    Refusal::ImageLocked { .. } => "locked".to_owned(),
+                    Refusal::LockExpired { reason, .. } => format!("lost {reason:?}"),
+                    other => format!("{other:?}"),
+                },
+            };
+            assert_eq!(decided, expected, "{case}");
+        }
+    }
+}

@@ -217,3 +217,308 @@ fn conflict(stored: &Stored, your_version: Version) -> RefusalDetail {
 fn no_such_annotation() -> RefusalDetail {
     Refusal::NotFound.because("There is no such annotation.")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::locks::tests::{at, free, held, party};
+    use super::*;
+    use crate::store::{Applied, LockScene};
+    use lockstep_wire::Geometry;
+    use lockstep_wire::refusal::Author;
+
+    fn fields(x: f64) -> AnnotationFields {
+        AnnotationFields {
+            label_id: None,
+            geometry: Geometry::bbox(x, 0.0, 1.0, 1.0),
+            attributes: serde_json::Map::default(),
+        }
+    }
+
+    fn image() -> ImageKey {
+        ImageKey {
+            project: "p".into(),
+            image: "i".into(),
+        }
+    }
+
+    /// Version 2, drawn by user 1 and last saved by user 2.
+    fn stored() -> Stored {
+        Stored {
+            annotation: Annotation {
+                id: "a".into(),
+                project_id: "p".into(),
+                image_id: "i".into(),
+                fields: fields(2.0),
+                created_by: UserId(1),
+                created_at: at(10),
+                updated_by: UserId(2),
+                updated_at: at(20),
+                version: Version(2),
+            },
+            deleted: false,
+            updated_by: Author {
+                user_id: UserId(2),
+                user_name: "Ben".into(),
+            },
+        }
+    }
+
+    fn scene(stored: Option<Stored>) -> SaveScene {
+        SaveScene {
+            role: Some(Role::Annotator),
+            annotators_edit_all: false,
+            label_known: true,
+            first: stored.as_ref().map(|_| fields(1.0)),
+            stored,
+            applied: None,
+            lock: free(),
+        }
+    }
+
+    fn intent(user: i64, edit: Edit) -> Intent {
+        Intent {
+            party: party(user, None),
+            id: "a".into(),
+            edit,
+            generation: None,
+            fingerprint: vec![1],
+            lease: Duration::from_secs(300),
+        }
+    }
+
+    fn create(x: f64) -> Edit {
+        Edit::Create {
+            image: image(),
+            fields: fields(x),
+        }
+    }
+
+    fn update(version: i64, x: f64) -> Edit {
+        Edit::Update(UpdateAnnotation::whole(Version(version), fields(x)))
+    }
+
+    fn delete(version: i64) -> Edit {
+        Edit::Delete {
+            version: Version(version),
+        }
+    }
+
+    fn decided(scene: &SaveScene, intent: &Intent) -> String {
+        match decide_save(scene, intent) {
+            SaveDecision::Refuse(detail) => detail.refusal.status().to_string(),
+            SaveDecision::Replay { done, newest } => {
+                format!("replay {} of {newest}", done.annotation.version)
+            }
+            SaveDecision::Write {
+                annotation,
+                deleted: true,
+                ..
+            } => format!("tombstone {}", annotation.version),
+            SaveDecision::Write { annotation, .. } => format!("write {}", annotation.version),
+        }
+    }
+
+    #[test]
+    fn roles_say_who_may_change_what() {
+        use Role::{Annotator, Manager, Owner, Reviewer, Viewer};
+        // role, the setting, the asker (1 drew it), then: create, update, delete.
+        let rows = [
+            (Some(Owner), false, 3, ["write 1", "write 3", "tombstone 3"]),
+            (Some(Manager), false, 3, ["write 1", "write 3", "tombstone 3"]),
+            (Some(Annotator), false, 1, ["write 1", "write 3", "tombstone 3"]),
+            (Some(Annotator), false, 3, ["write 1", "403", "403"]),
+            (Some(Annotator), true, 3, ["write 1", "write 3", "tombstone 3"]),
+            (Some(Reviewer), true, 1, ["403", "403", "403"]),
+            (Some(Viewer), true, 1, ["403", "403", "403"]),
+            (None, true, 1, ["404", "404", "404"]),
+        ];
+        for (role, annotators_edit_all, user, expected) in rows {
+            let seen = |stored| SaveScene {
+                role,
+                annotators_edit_all,
+                ..scene(stored)
+            };
+            let got = [
+                decided(&seen(None), &intent(user, create(1.0))),
+                decided(&seen(Some(stored())), &intent(user, update(2, 3.0))),
+                decided(&seen(Some(stored())), &intent(user, delete(2))),
+            ];
+            assert_eq!(got, expected, "{role:?} {annotators_edit_all} {user}");
+        }
+    }
+
+    #[test]
+    fn a_save_from_another_version_conflicts_and_shows_what_is_there() {
+        for (edit, yours) in [
+            (update(1, 3.0), 1),
+            (update(3, 3.0), 3),
+            (delete(1), 1),
+            (create(9.0), 0),
+        ] {
+            let decision = decide_save(&scene(Some(stored())), &intent(1, edit));
+            let SaveDecision::Refuse(detail) = decision else {
+                panic!("{decision:?}")
+            };
+            let expected = Refusal::Conflict {
+                current_version: Version(2),
+                your_version: Version(yours),
+                last_updated_at: at(20),
+                last_updated_by: stored().updated_by,
+                current: Some(Box::new(stored().annotation)),
+                deleted: false,
+            };
+            assert_eq!(detail.refusal, expected);
+        }
+    }
+
+    #[test]
+    fn what_was_deleted_conflicts_is_gone_or_comes_back_by_the_version_named() {
+        let tombstone = scene(Some(Stored {
+            deleted: true,
+            ..stored()
+        }));
+        assert_eq!(decided(&tombstone, &intent(1, update(1, 3.0))), "409");
+        assert_eq!(decided(&tombstone, &intent(1, delete(1))), "409");
+        assert_eq!(decided(&tombstone, &intent(1, delete(2))), "410");
+        assert_eq!(decided(&tombstone, &intent(1, update(2, 3.0))), "write 3");
+        let SaveDecision::Refuse(detail) = decide_save(&tombstone, &intent(1, update(1, 3.0))) else {
+            panic!()
+        };
+        assert!(matches!(
+            detail.refusal,
+            Refusal::Conflict {
+                current: None,
+                deleted: true,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn a_write_that_took_effect_is_answered_as_then_whatever_has_happened_since() {
+        let done = WriteDone {
+            annotation: stored().annotation,
+            deleted: false,
+            lock: None,
+            image_revision: 4,
+        };
+        let applied = Some(Applied {
+            fingerprint: vec![1],
+            done,
+            newest: Version(5),
+        });
+        let since = [
+            LockScene {
+                image: Presence::Deleted,
+                ..free()
+            },
+            held(2, None, 3),
+            free(),
+        ];
+        for lock in since {
+            let scene = SaveScene {
+                applied: applied.clone(),
+                lock,
+                ..scene(Some(stored()))
+            };
+            assert_eq!(decided(&scene, &intent(1, update(1, 3.0))), "replay 2 of 5");
+        }
+        let scene = SaveScene {
+            applied,
+            ..scene(Some(stored()))
+        };
+        let other = Intent {
+            fingerprint: vec![2],
+            ..intent(1, update(1, 3.0))
+        };
+        assert_eq!(decided(&scene, &other), "422");
+        let stranger = SaveScene { role: None, ..scene };
+        assert_eq!(decided(&stranger, &intent(1, update(1, 3.0))), "404");
+    }
+
+    #[test]
+    fn the_same_create_again_is_the_same_create_and_anothers_is_not() {
+        let there = SaveScene {
+            lock: held(2, None, 3),
+            ..scene(Some(stored()))
+        };
+        assert_eq!(decided(&there, &intent(1, create(1.0))), "replay 1 of 2");
+        let there = scene(Some(stored()));
+        assert_eq!(decided(&there, &intent(1, create(7.0))), "409");
+        assert_eq!(decided(&there, &intent(2, create(1.0))), "409");
+        let elsewhere = ImageKey {
+            project: "p".into(),
+            image: "other".into(),
+        };
+        let edit = Edit::Create {
+            image: elsewhere,
+            fields: fields(1.0),
+        };
+        assert_eq!(decided(&there, &intent(1, edit)), "422");
+    }
+
+    #[test]
+    fn a_deleted_image_an_unknown_label_and_a_lock_are_in_the_way_before_the_version_is() {
+        let stale = || intent(1, update(1, 3.0));
+        let there = || scene(Some(stored()));
+        let gone = LockScene {
+            image: Presence::Deleted,
+            ..free()
+        };
+        assert_eq!(
+            decided(
+                &SaveScene {
+                    lock: gone,
+                    ..there()
+                },
+                &stale()
+            ),
+            "410"
+        );
+        assert_eq!(
+            decided(
+                &SaveScene {
+                    label_known: false,
+                    ..there()
+                },
+                &stale()
+            ),
+            "422"
+        );
+        assert_eq!(
+            decided(
+                &SaveScene {
+                    lock: held(2, None, 3),
+                    ..there()
+                },
+                &stale()
+            ),
+            "423"
+        );
+        assert_eq!(decided(&there(), &stale()), "409");
+    }
+
+    #[test]
+    fn a_save_keeps_who_drew_it_and_says_who_saved_it() {
+        let managed = SaveScene {
+            role: Some(Role::Manager),
+            ..scene(Some(stored()))
+        };
+        let SaveDecision::Write {
+            annotation,
+            deleted: false,
+            regrant: None,
+        } = decide_save(&managed, &intent(3, update(2, 3.0)))
+        else {
+            panic!("it is stored")
+        };
+        let expected = Annotation {
+            fields: fields(3.0),
+            updated_by: UserId(3),
+            updated_at: at(1000),
+            version: Version(3),
+            ..stored().annotation
+        };
+        assert_eq!(*annotation, expected);
+    }
+}

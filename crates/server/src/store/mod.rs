@@ -13,6 +13,8 @@ use lockstep_wire::{
 
 mod accounts;
 mod changes;
+#[cfg(test)]
+mod conformance;
 mod images;
 mod locks;
 mod projects;

@@ -319,3 +319,73 @@ impl Store for SqliteStore {
         self.read(move |tx| changes::newest(tx, &project)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sqlite_is_a_store() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("db.sqlite")).expect("a store");
+        crate::store::conformance::run(&store).await;
+    }
+
+    #[tokio::test]
+    async fn the_same_file_opened_again_is_the_same_server() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("db.sqlite");
+        let identity = async || {
+            SqliteStore::open(&path)
+                .expect("a store")
+                .identity()
+                .await
+                .expect("an identity")
+        };
+        let (first, second) = (identity().await, identity().await);
+        assert_eq!(
+            (first.data_epoch, first.signing_key),
+            (second.data_epoch, second.signing_key)
+        );
+    }
+
+    #[tokio::test]
+    async fn an_outage_is_made_up_to_whoever_held_a_lock() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("db.sqlite")).expect("a store");
+        let lock = |expires: &str, alive: &str| {
+            let sql = format!(
+                "DELETE FROM image_locks;
+                 INSERT OR IGNORE INTO users VALUES (1, 'a@b', 'a', '', 0, 0);
+                 INSERT OR IGNORE INTO projects (id, name, annotators_edit_all, created_at) VALUES ('p', 'p', 0, 0);
+                 INSERT INTO image_locks (project_id, image_id, user_id, locked_at, expires_at, heartbeat_at, generation)
+                 VALUES ('p', 'i', 1, 0, unixepoch() * 1000 + {expires}, 0, 1);
+                 UPDATE server SET alive_at = unixepoch() * 1000 + {alive};"
+            );
+            store.write(move |tx| Ok(tx.execute_batch(&sql)?))
+        };
+        // Four minutes away with a minute of the lease left, and it still is; ten seconds away, and it is over.
+        lock("-180000", "-240000").await.expect("a lock");
+        assert!(store.settle_locks().await.expect("a sweep").is_empty());
+        lock("-5000", "-10000").await.expect("a lock");
+        assert_eq!(store.settle_locks().await.expect("a sweep").len(), 1);
+        // It had lapsed before the server went away.
+        lock("-250000", "-240000").await.expect("a lock");
+        assert_eq!(store.settle_locks().await.expect("a sweep").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_panics_is_rolled_back_and_the_next_one_works() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("db.sqlite")).expect("a store");
+        let panicked = store
+            .write(|tx| -> anyhow::Result<()> {
+                tx.execute("UPDATE server SET data_epoch = 'changed'", [])?;
+                panic!("in the middle")
+            })
+            .await;
+        assert!(matches!(panicked, Err(StoreError::Failed(_))));
+        store.settle_locks().await.expect("a sweep");
+        assert_ne!(store.identity().await.expect("an identity").data_epoch, "changed");
+    }
+}

@@ -1,0 +1,679 @@
+//! The store's contract, written once as tests; every database calls [`run`] on itself.
+//!
+//! Rules are stand-ins that say what to do, so that only the store's own work is tested: that a scene tells the truth,
+//! and that a decision is carried out whole.
+
+use std::time::Duration;
+
+use chrono::Duration as Span;
+use lockstep_wire::changes::ReleaseReason;
+use lockstep_wire::{
+    Annotation, AnnotationFields, AnnotationId, Change, ClientId, Cursor, Generation, Geometry,
+    IdempotencyKey, Image, ImageId, Label, Lock, ProjectId, Refusal, Role, User, UserId, Version,
+};
+
+use super::{
+    Added, ImageKey, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, NewImage, NewProject,
+    NewUser, Party, Presence, Save, SaveDecision, SaveOutcome, SaveQuestion, SaveScene, Store, WriteDone,
+};
+
+const LEASE: Span = Span::minutes(5);
+
+/// Everything a store must do. It must be empty.
+pub(super) async fn run(store: &dyn Store) {
+    accounts_are_found_by_their_email_however_it_is_written(store).await;
+    a_refresh_token_is_good_twice_in_a_minute_and_a_stolen_one_ends_the_session(store).await;
+    a_stranger_has_no_role_and_a_member_the_one_he_was_given(store).await;
+    images_come_in_pages_and_a_deleted_one_never_ends_the_list_early(store).await;
+    a_scene_tells_who_holds_an_image_and_generations_only_grow(store).await;
+    a_lapsed_lock_is_ended_by_the_next_look_at_any_lock(store).await;
+    whoever_may_no_longer_annotate_loses_his_locks(store).await;
+    a_save_leaves_a_version_a_history_a_change_and_a_remembered_key(store).await;
+    a_refused_save_leaves_nothing(store).await;
+    a_regranted_lock_is_the_same_partys_under_a_new_generation(store).await;
+    the_feed_shows_each_thing_once_at_its_newest_and_skips_none(store).await;
+}
+
+async fn user(store: &dyn Store, name: &str) -> User {
+    let user = NewUser {
+        email: format!("{name}@example.org"),
+        name: name.into(),
+        password_hash: "hash".into(),
+        admin: false,
+    };
+    match store.add_user(user).await.expect("an account") {
+        Added::New(user) => user,
+        Added::Taken => {
+            store
+                .account(&format!("{name}@example.org"))
+                .await
+                .expect("a look")
+                .expect("an account")
+                .user
+        }
+    }
+}
+
+/// A project of Ann's with an image in it.
+async fn project(store: &dyn Store, id: &str) -> (User, ImageKey) {
+    let ann = user(store, "ann").await;
+    let project = NewProject {
+        id: id.into(),
+        name: id.into(),
+        owner: ann.id,
+        annotators_edit_all: false,
+    };
+    assert!(matches!(
+        store.add_project(project).await.expect("a project"),
+        Added::New(_)
+    ));
+    let key = image(store, id, "i", ann.id).await;
+    (ann, key)
+}
+
+async fn image(store: &dyn Store, project: &str, id: &str, added_by: UserId) -> ImageKey {
+    let key = ImageKey {
+        project: project.into(),
+        image: id.into(),
+    };
+    let new = NewImage {
+        key: key.clone(),
+        file_name: format!("{id}.png"),
+        width: 3,
+        height: 2,
+        media_type: "image/png".into(),
+        content_hash: "00".into(),
+        added_by,
+    };
+    assert!(matches!(
+        store.add_image(new).await.expect("an image"),
+        Added::New(_)
+    ));
+    key
+}
+
+async fn accounts_are_found_by_their_email_however_it_is_written(store: &dyn Store) {
+    let ann = user(store, "ann").await;
+    let found = store
+        .account("ANN@Example.org")
+        .await
+        .expect("a look")
+        .expect("an account");
+    assert_eq!(found.user, ann);
+    assert_eq!(store.user(ann.id).await.expect("a look"), Some(ann));
+    let again = NewUser {
+        email: "Ann@example.org".into(),
+        name: "x".into(),
+        password_hash: "x".into(),
+        admin: false,
+    };
+    assert_eq!(store.add_user(again).await.expect("an answer"), Added::Taken);
+    assert!(
+        store
+            .account("nobody@example.org")
+            .await
+            .expect("a look")
+            .is_none()
+    );
+}
+
+async fn a_refresh_token_is_good_twice_in_a_minute_and_a_stolen_one_ends_the_session(store: &dyn Store) {
+    let ann = user(store, "ann").await;
+    let day = Duration::from_secs(86_400);
+    let token = |number: u8| [number; 32];
+    store
+        .begin_session(ann.id, token(1), day)
+        .await
+        .expect("a session");
+    let proceed = async |from, to| {
+        store
+            .continue_session(token(from), token(to), day)
+            .await
+            .expect("an answer")
+    };
+    assert_eq!(proceed(1, 2).await, Some(ann.clone()), "the first time");
+    assert_eq!(
+        proceed(1, 3).await,
+        Some(ann.clone()),
+        "the answer may have been lost"
+    );
+    assert_eq!(proceed(2, 4).await, Some(ann.clone()), "and may yet arrive");
+    assert_eq!(proceed(1, 5).await, None, "a third time it is someone else's");
+    assert_eq!(proceed(4, 6).await, None, "and nobody goes on");
+    assert_eq!(proceed(9, 7).await, None, "nor by a token never given");
+
+    store
+        .begin_session(ann.id, token(8), day)
+        .await
+        .expect("a session");
+    store.end_session(token(8)).await.expect("a sign-out");
+    assert_eq!(proceed(8, 10).await, None);
+    store
+        .begin_session(ann.id, token(11), Duration::ZERO)
+        .await
+        .expect("a session");
+    assert_eq!(proceed(11, 12).await, None, "it has lapsed");
+}
+
+async fn a_stranger_has_no_role_and_a_member_the_one_he_was_given(store: &dyn Store) {
+    let (ann, _) = project(store, "roles").await;
+    let ben = user(store, "ben").await;
+    let id = ProjectId::from("roles");
+    assert_eq!(store.role(&id, ann.id).await.expect("a look"), Some(Role::Owner));
+    assert_eq!(store.role(&id, ben.id).await.expect("a look"), None);
+    assert!(
+        store
+            .set_role(&id, ben.id, Some(Role::Viewer), None)
+            .await
+            .expect("a member")
+            .0
+    );
+    assert_eq!(store.role(&id, ben.id).await.expect("a look"), Some(Role::Viewer));
+    assert_eq!(store.members(&id).await.expect("a list").len(), 2);
+    assert!(
+        store
+            .set_role(&id, ben.id, None, None)
+            .await
+            .expect("a farewell")
+            .0
+    );
+    assert!(
+        !store
+            .set_role(&id, ben.id, None, None)
+            .await
+            .expect("an answer")
+            .0
+    );
+    assert!(
+        !store
+            .set_role(&"nowhere".into(), ben.id, Some(Role::Viewer), None)
+            .await
+            .expect("an answer")
+            .0
+    );
+}
+
+async fn images_come_in_pages_and_a_deleted_one_never_ends_the_list_early(store: &dyn Store) {
+    let (ann, _) = project(store, "pages").await;
+    for id in ["a", "b", "c", "d"] {
+        image(store, "pages", id, ann.id).await;
+    }
+    let id = ProjectId::from("pages");
+    let page = async |after: Option<&str>| {
+        let page = store.images(&id, after, 2).await.expect("a page");
+        let ids: String = page.images.iter().map(|image| image.id.as_str()).collect();
+        (ids, page.next)
+    };
+    assert_eq!(page(None).await, ("ab".into(), Some("b".into())));
+    let b = ImageKey {
+        project: id.clone(),
+        image: "b".into(),
+    };
+    assert!(store.delete_image(&b, ann.id).await.expect("a deletion").0);
+    assert!(!store.delete_image(&b, ann.id).await.expect("an answer").0);
+    assert_eq!(store.image(&b).await.expect("a look").0, Presence::Deleted);
+    assert_eq!(page(Some("b")).await, ("cd".into(), Some("d".into())));
+    assert_eq!(page(Some("d")).await, ("i".into(), None));
+}
+
+fn party(user: &User, client: Option<&str>) -> Party {
+    Party {
+        user: user.id,
+        client: client.map(ClientId::from),
+    }
+}
+
+/// Decides as told, and gives the scene back.
+async fn lock(
+    store: &dyn Store,
+    key: &ImageKey,
+    party: &Party,
+    generation: Option<Generation>,
+    decide: impl Fn(&LockScene) -> LockDecision + Send + 'static,
+) -> (LockScene, LockOutcome) {
+    let (seen, scenes) = std::sync::mpsc::channel();
+    let rule: LockRule = Box::new(move |scene| {
+        seen.send(scene.clone()).expect("someone looks");
+        decide(scene)
+    });
+    let question = LockQuestion {
+        image: key.clone(),
+        party: party.clone(),
+        generation,
+        include_annotations: true,
+    };
+    let outcome = store.update_lock(question, rule).await.expect("an outcome");
+    (scenes.recv().expect("a scene"), outcome)
+}
+
+fn grant_for(lease: Span) -> impl Fn(&LockScene) -> LockDecision + Send + 'static {
+    move |scene| LockDecision::Grant {
+        expires_at: scene.now + lease,
+        device: Some("desk".into()),
+    }
+}
+
+fn nothing(_: &LockScene) -> LockDecision {
+    LockDecision::Nothing
+}
+
+async fn look(store: &dyn Store, key: &ImageKey, party: &Party, generation: Option<Generation>) -> LockScene {
+    lock(store, key, party, generation, nothing).await.0
+}
+
+async fn a_scene_tells_who_holds_an_image_and_generations_only_grow(store: &dyn Store) {
+    let (ann, key) = project(store, "locks").await;
+    let (a, b) = (party(&ann, Some("a")), party(&ann, Some("b")));
+    let (scene, first) = lock(store, &key, &a, None, grant_for(LEASE)).await;
+    assert_eq!(
+        (scene.role, scene.image, scene.newest),
+        (Some(Role::Owner), Presence::Live, Generation(0))
+    );
+    assert_eq!((scene.live, scene.own_last, scene.hold), (None, None, None));
+    let granted = first.lock.expect("a lock");
+    assert_eq!(
+        (granted.generation, granted.expires_at),
+        (Generation(1), first.now + LEASE)
+    );
+    assert_eq!(
+        (granted.device.as_deref(), granted.user_name.as_str()),
+        (Some("desk"), "ann")
+    );
+    assert_eq!(first.annotations, Some(Vec::new()));
+
+    let (scene, second) = lock(store, &key, &b, None, grant_for(LEASE)).await;
+    assert_eq!(scene.live, Some(granted));
+    assert_eq!(
+        second.lock.as_ref().map(|lock| lock.generation),
+        Some(Generation(2))
+    );
+    let ended = &second.ended[0];
+    assert_eq!(
+        (ended.generation, ended.reason),
+        (Generation(1), ReleaseReason::TakenOver)
+    );
+
+    let ending = look(store, &key, &a, None)
+        .await
+        .own_last
+        .expect("a grant")
+        .ended
+        .expect("an end");
+    assert_eq!(
+        (ending.reason, ending.by.map(|by| by.user_id)),
+        (ReleaseReason::TakenOver, Some(ann.id))
+    );
+    let scene = look(store, &key, &b, Some(Generation(1))).await;
+    assert_eq!(scene.named.map(|named| named.generation), Some(Generation(1)));
+    assert_eq!(scene.own_last.expect("a grant").ended, None);
+
+    let hold = |scene: &LockScene| LockDecision::End {
+        reason: ReleaseReason::Forced,
+        hold_until: Some(scene.now + LEASE),
+    };
+    let (_, forced) = lock(store, &key, &b, None, hold).await;
+    assert_eq!((forced.lock, forced.ended.len()), (None, 1));
+    assert_eq!(
+        look(store, &key, &a, None)
+            .await
+            .hold
+            .map(|hold| hold.seen_as.user_id),
+        Some(ann.id)
+    );
+
+    let (_, third) = lock(store, &key, &a, None, grant_for(LEASE)).await;
+    assert_eq!(third.lock.map(|lock| lock.generation), Some(Generation(3)));
+    assert_eq!(look(store, &key, &a, None).await.hold, None, "a grant ends it");
+
+    // Deleting the image ends the lock, and a later grant would still be above all earlier ones.
+    let (deleted, ended) = store.delete_image(&key, ann.id).await.expect("a deletion");
+    assert!(deleted && ended.len() == 1);
+    assert_eq!(look(store, &key, &a, None).await.newest, Generation(3));
+}
+
+async fn a_lapsed_lock_is_ended_by_the_next_look_at_any_lock(store: &dyn Store) {
+    let (ann, key) = project(store, "lapse").await;
+    let other = image(store, "lapse", "other", ann.id).await;
+    let me = party(&ann, None);
+    lock(store, &key, &me, None, grant_for(Span::zero())).await;
+    let (_, outcome) = lock(store, &other, &me, None, nothing).await;
+    assert_eq!(outcome.ended.len(), 1);
+    assert_eq!(
+        (&outcome.ended[0].image, outcome.ended[0].reason),
+        (&key.image, ReleaseReason::Expired)
+    );
+    let scene = look(store, &key, &me, None).await;
+    let ending = scene.own_last.expect("a grant").ended.expect("an end");
+    assert_eq!((scene.live, ending.reason), (None, ReleaseReason::Expired));
+    assert!(store.settle_locks().await.expect("a sweep").is_empty());
+}
+
+async fn whoever_may_no_longer_annotate_loses_his_locks(store: &dyn Store) {
+    let (_, key) = project(store, "demoted").await;
+    let ben = user(store, "ben").await;
+    store
+        .set_role(&key.project, ben.id, Some(Role::Annotator), None)
+        .await
+        .expect("a member");
+    lock(store, &key, &party(&ben, None), None, grant_for(LEASE)).await;
+    assert_eq!(store.locks(&key.project).await.expect("a list").0.len(), 1);
+    let (_, ended) = store
+        .set_role(&key.project, ben.id, Some(Role::Viewer), None)
+        .await
+        .expect("a change");
+    assert_eq!(ended.len(), 1);
+    assert!(store.locks(&key.project).await.expect("a list").0.is_empty());
+}
+
+fn fields(x: f64) -> AnnotationFields {
+    AnnotationFields {
+        label_id: None,
+        geometry: Geometry::bbox(x, 0.0, 1.0, 1.0),
+        attributes: serde_json::Map::default(),
+    }
+}
+
+fn question(key: &ImageKey, party: &Party, id: &str) -> SaveQuestion {
+    SaveQuestion {
+        party: party.clone(),
+        annotation: id.into(),
+        create_on: Some(key.clone()),
+        label: None,
+        generation: None,
+        key: None,
+    }
+}
+
+/// Writes the version after the stored one.
+fn write_next(
+    key: ImageKey,
+    id: &str,
+    x: f64,
+    deleted: bool,
+    lease: Option<Span>,
+) -> impl Fn(&SaveScene) -> SaveDecision + Send + 'static {
+    let id = AnnotationId::from(id);
+    move |scene| {
+        let now = scene.lock.now;
+        let before = scene.stored.as_ref().map(|stored| stored.annotation.clone());
+        SaveDecision::Write {
+            annotation: Box::new(Annotation {
+                id: id.clone(),
+                project_id: key.project.clone(),
+                image_id: key.image.clone(),
+                fields: fields(x),
+                created_by: before.as_ref().map_or(UserId(1), |before| before.created_by),
+                created_at: before.as_ref().map_or(now, |before| before.created_at),
+                updated_by: UserId(1),
+                updated_at: now,
+                version: before.map_or(Version::FIRST, |before| before.version.next()),
+            }),
+            deleted,
+            regrant: lease.map(|lease| now + lease),
+        }
+    }
+}
+
+async fn save(
+    store: &dyn Store,
+    question: SaveQuestion,
+    decide: impl Fn(&SaveScene) -> SaveDecision + Send + 'static,
+) -> (SaveScene, SaveOutcome) {
+    let (seen, scenes) = std::sync::mpsc::channel();
+    let rule = Box::new(move |scene: &SaveScene| {
+        seen.send(scene.clone()).expect("someone looks");
+        decide(scene)
+    });
+    let mut report = store.save(vec![Save { question, rule }]).await.expect("a report");
+    (scenes.recv().expect("a scene"), report.outcomes.remove(0))
+}
+
+fn done(outcome: SaveOutcome) -> (WriteDone, Cursor) {
+    match outcome {
+        SaveOutcome::Applied { done, cursor } => (*done, cursor),
+        other => panic!("not applied: {other:?}"),
+    }
+}
+
+async fn live_image(store: &dyn Store, key: &ImageKey) -> Image {
+    store.image(key).await.expect("a look").1.expect("an image")
+}
+
+async fn a_save_leaves_a_version_a_history_a_change_and_a_remembered_key(store: &dyn Store) {
+    let (ann, key) = project(store, "saves").await;
+    let me = party(&ann, None);
+    let keyed = || SaveQuestion {
+        key: Some((IdempotencyKey::from("k"), vec![7])),
+        ..question(&key, &me, "saves-a")
+    };
+    let before = live_image(store, &key).await;
+    let (scene, outcome) = save(
+        store,
+        keyed(),
+        write_next(key.clone(), "saves-a", 1.0, false, None),
+    )
+    .await;
+    assert_eq!(
+        (scene.role, scene.stored, scene.first, scene.applied),
+        (Some(Role::Owner), None, None, None)
+    );
+    let (first, cursor) = done(outcome);
+    let after = live_image(store, &key).await;
+    assert!(after.revision > before.revision);
+    assert_eq!(
+        (after.revision, after.annotation_count),
+        (first.image_revision, 1)
+    );
+    assert_eq!(store.newest_change(&key.project).await.expect("a look"), cursor);
+
+    let (scene, outcome) = save(
+        store,
+        question(&key, &me, "saves-a"),
+        write_next(key.clone(), "saves-a", 2.0, false, None),
+    )
+    .await;
+    assert_eq!(
+        scene.stored.map(|stored| stored.annotation),
+        Some(first.annotation.clone())
+    );
+    assert_eq!(scene.first, Some(fields(1.0)));
+    assert_eq!(done(outcome).0.annotation.version, Version(2));
+
+    let (scene, _) = save(store, keyed(), |scene| {
+        let applied = scene.applied.clone().expect("the key is known");
+        SaveDecision::Replay {
+            done: Box::new(applied.done),
+            newest: applied.newest,
+        }
+    })
+    .await;
+    let applied = scene.applied.expect("the key is known");
+    assert_eq!(
+        (applied.fingerprint, applied.newest, applied.done),
+        (vec![7], Version(2), first)
+    );
+
+    let (_, outcome) = save(
+        store,
+        question(&key, &me, "saves-a"),
+        write_next(key.clone(), "saves-a", 2.0, true, None),
+    )
+    .await;
+    assert!(done(outcome).0.deleted);
+    assert_eq!(live_image(store, &key).await.annotation_count, 0);
+    assert!(
+        store
+            .annotations(&key)
+            .await
+            .expect("a list")
+            .annotations
+            .is_empty()
+    );
+    let (place, versions) = store
+        .history(&"saves-a".into())
+        .await
+        .expect("a look")
+        .expect("a history");
+    assert_eq!(place, key);
+    let told: Vec<_> = versions
+        .iter()
+        .map(|one| (one.version.0, one.fields.clone(), one.deleted))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (1, fields(1.0), false),
+            (2, fields(2.0), false),
+            (3, fields(2.0), true)
+        ]
+    );
+}
+
+async fn a_refused_save_leaves_nothing(store: &dyn Store) {
+    let (ann, key) = project(store, "refused").await;
+    let before = store.newest_change(&key.project).await.expect("a look");
+    let asked = SaveQuestion {
+        key: Some((IdempotencyKey::from("refused-k"), vec![1])),
+        label: Some("no such label".into()),
+        ..question(&key, &party(&ann, None), "refused-a")
+    };
+    let (scene, outcome) = save(store, asked.clone(), |_| {
+        SaveDecision::Refuse(Refusal::Invalid.because("no"))
+    })
+    .await;
+    assert!(!scene.label_known);
+    assert!(matches!(outcome, SaveOutcome::Refused(_)));
+    assert_eq!(store.newest_change(&key.project).await.expect("a look"), before);
+    assert!(
+        store
+            .history(&"refused-a".into())
+            .await
+            .expect("a look")
+            .is_none()
+    );
+    let (scene, _) = save(store, asked, |_| {
+        SaveDecision::Refuse(Refusal::Invalid.because("no"))
+    })
+    .await;
+    assert_eq!(scene.applied, None, "a refused key has done nothing");
+}
+
+async fn a_regranted_lock_is_the_same_partys_under_a_new_generation(store: &dyn Store) {
+    let (ann, key) = project(store, "regrant").await;
+    let me = party(&ann, Some("a"));
+    lock(store, &key, &me, None, grant_for(Span::zero())).await;
+    let asked = || SaveQuestion {
+        generation: Some(Generation(1)),
+        ..question(&key, &me, "regrant-a")
+    };
+    let write = || Box::new(write_next(key.clone(), "regrant-a", 1.0, false, None));
+    let regrant = Box::new(write_next(key.clone(), "regrant-a", 1.0, false, Some(LEASE)));
+    let (seen, scenes) = std::sync::mpsc::channel();
+    let look_and_write = {
+        let write = write();
+        Box::new(move |scene: &SaveScene| {
+            seen.send(scene.lock.clone()).expect("someone looks");
+            write(scene)
+        })
+    };
+    let batch = vec![
+        Save {
+            question: asked(),
+            rule: regrant,
+        },
+        Save {
+            question: asked(),
+            rule: look_and_write,
+        },
+    ];
+    let report = store.save(batch).await.expect("a report");
+    let granted: Lock = done(report.outcomes[0].clone()).0.lock.expect("a lock");
+    assert_eq!(
+        (granted.generation, granted.client_id),
+        (Generation(2), me.client.clone())
+    );
+    let second = scenes.recv().expect("a scene");
+    assert_eq!(
+        second.named.map(|named| named.generation),
+        Some(Generation(2)),
+        "the batch goes on under it"
+    );
+}
+
+async fn the_feed_shows_each_thing_once_at_its_newest_and_skips_none(store: &dyn Store) {
+    let (ann, key) = project(store, "feed").await;
+    let me = party(&ann, None);
+    for (id, x) in [("feed-a", 1.0), ("feed-b", 2.0), ("feed-a", 3.0)] {
+        save(
+            store,
+            question(&key, &me, id),
+            write_next(key.clone(), id, x, false, None),
+        )
+        .await;
+    }
+    save(
+        store,
+        question(&key, &me, "feed-b"),
+        write_next(key.clone(), "feed-b", 2.0, true, None),
+    )
+    .await;
+    let label = Label {
+        id: "cat".into(),
+        name: "Cat".into(),
+        color: "#0072b2".into(),
+        hotkey: None,
+        more: serde_json::Map::default(),
+    };
+    store
+        .put_label(&key.project, label.clone())
+        .await
+        .expect("a label");
+
+    let mut told = Vec::new();
+    let mut since = Cursor(0);
+    loop {
+        let page = store.changes(&key.project, since, 1).await.expect("a page");
+        assert!(page.next >= since);
+        since = page.next;
+        told.extend(page.changes);
+        if !page.has_more {
+            break;
+        }
+    }
+    let told: Vec<String> = told
+        .into_iter()
+        .map(|change| match change {
+            Change::Member { role, .. } => format!("member {role:?}"),
+            Change::Annotation { annotation, .. } => format!("{} {}", annotation.id, annotation.version),
+            Change::AnnotationDeleted { id, version, .. } => format!("{id} deleted {version}"),
+            Change::Image { image, .. } => format!("image {}", image.annotation_count),
+            Change::Label { label, .. } => label.name,
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "member Some(Owner)",
+            "feed-a 2",
+            "feed-b deleted 2",
+            "image 1",
+            "Cat"
+        ]
+    );
+    assert_eq!(since, store.newest_change(&key.project).await.expect("a look"));
+
+    assert!(
+        store
+            .delete_label(&key.project, &label.id)
+            .await
+            .expect("a deletion")
+    );
+    store.delete_image(&key, ann.id).await.expect("a deletion");
+    let page = store.changes(&key.project, since, 100).await.expect("a page");
+    let gone = [
+        matches!(&page.changes[0], Change::LabelDeleted { id, .. } if *id == label.id),
+        matches!(&page.changes[1], Change::ImageDeleted { id, .. } if *id == ImageId::from("i")),
+    ];
+    assert_eq!(gone, [true, true]);
+}
