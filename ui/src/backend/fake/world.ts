@@ -173,8 +173,7 @@ export class World implements Backend {
 		return () => void this.#hearers.delete(hear);
 	};
 
-	pictureUrl = (_: string, image: ImageId) =>
-		`data:image/svg+xml,${encodeURIComponent(street(seedOf(image) % 997).svg)}`;
+	pictureUrl = (_: string, image: ImageId) => `data:image/svg+xml,${encodeURIComponent(street(seedOf(image)).svg)}`;
 	thumbnailUrl = this.pictureUrl;
 
 	// What else happens in the world: for scenes and tests
