@@ -568,7 +568,7 @@ impl<A: Api> Client<A> {
     ) -> Result<Option<Delta>, Error> {
         let desk = self.desk()?;
         let (id, now) = (annotation.clone(), desk.station.clock.wall());
-        let (place, touched) = desk
+        let place = desk
             .cache
             .write(move |tx| journal::resolve(tx, &id, resolution, now))
             .await?;
@@ -576,7 +576,7 @@ impl<A: Api> Client<A> {
         desk.announce_save().await;
         desk.announce_image(&place).await;
         match desk.session.open_place() {
-            Some((open, _)) if open == place => Ok(Some(desk.delta(&place, touched).await?)),
+            Some((open, _)) if open == place => Ok(Some(desk.delta(&place, vec![annotation.clone()]).await?)),
             _ => Ok(None),
         }
     }

@@ -14,7 +14,8 @@ use crate::{Error, Place};
 /// What unsent work started from.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Base {
-    pub fields: AnnotationFields,
+    /// `None`: a tombstone, upon which an update brings the annotation back.
+    pub fields: Option<AnnotationFields>,
     pub version: Version,
 }
 
@@ -47,17 +48,10 @@ impl Stored {
         }
     }
 
-    /// The server has deleted it.
-    pub(crate) fn is_tombstone(&self) -> bool {
-        self.server.is_none() && self.server_version.is_some()
-    }
-
-    /// What the server has, as something to start from.
+    /// What the server has, as something to start from; `None` for what it never had.
     pub(crate) fn server_base(&self) -> Option<Base> {
-        self.server.as_ref().map(|server| Base {
-            fields: server.fields.clone(),
-            version: server.version,
-        })
+        let fields = self.server.as_ref().map(|server| server.fields.clone());
+        self.server_version.map(|version| Base { fields, version })
     }
 }
 
@@ -92,8 +86,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Stored> {
         created_by: row.get::<_, Option<i64>>(3)?.map(UserId),
         server: row.get::<_, Option<Json<_>>>(4)?.map(|json| json.0),
         server_version: row.get::<_, Option<i64>>(5)?.map(Version),
-        base: base.zip(base_version).map(|(fields, version)| Base {
-            fields: fields.0,
+        base: base_version.map(|version| Base {
+            fields: base.map(|json| json.0),
             version: Version(version),
         }),
         working: row.get::<_, Option<Json<_>>>(8)?.map(|json| json.0),
@@ -123,7 +117,7 @@ pub(crate) fn put(db: &Connection, stored: &Stored) -> Result<(), Error> {
         stored.created_by.map(|user| user.0),
         stored.server.as_ref().map(Json),
         stored.server_version.map(|version| version.0),
-        stored.base.as_ref().map(|base| Json(&base.fields)),
+        stored.base.as_ref().and_then(|base| base.fields.as_ref()).map(Json),
         stored.base.as_ref().map(|base| base.version.0),
         stored.working.as_ref().map(Json),
     ))?;

@@ -94,7 +94,7 @@ pub(crate) fn view_of(db: &Connection, conflict: Conflict) -> Result<ConflictVie
         annotation_id: conflict.annotation,
         project_id: conflict.place.project,
         image_id: conflict.place.image,
-        base: row.base.map(|base| base.fields),
+        base: row.base.and_then(|base| base.fields),
         mine: row.working,
         theirs: conflict.theirs,
         your_version: conflict.your_version,

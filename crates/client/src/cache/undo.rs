@@ -64,34 +64,6 @@ pub(crate) fn history(db: &Connection, place: &Place) -> Result<HistoryView, Err
     })?)
 }
 
-/// What was deleted at the server comes back under a new id; the steps that speak of it must follow.
-pub(crate) fn rename(
-    db: &Connection,
-    place: &Place,
-    old: &AnnotationId,
-    new: &AnnotationId,
-) -> Result<(), Error> {
-    let at = (place.project.as_str(), place.image.as_str());
-    let mut rows =
-        db.prepare_cached("SELECT id, step FROM undo_steps WHERE project_id = ?1 AND image_id = ?2")?;
-    let steps = rows
-        .query_map(at, |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, Json<Vec<StepPart>>>(1)?.0))
-        })?
-        .collect::<Result<Vec<_>, _>>()?;
-    for (step, mut parts) in steps {
-        if !parts.iter().any(|part| part.id == *old) {
-            continue;
-        }
-        for part in parts.iter_mut().filter(|part| part.id == *old) {
-            part.id = new.clone();
-        }
-        db.prepare_cached("UPDATE undo_steps SET step = ?2 WHERE id = ?1")?
-            .execute((step, Json(parts)))?;
-    }
-    Ok(())
-}
-
 /// `current` with the fields that differ between `from` and `to` as in `to`: a step is undone, or done
 /// again, without touching what others changed meanwhile.
 pub(crate) fn replay(

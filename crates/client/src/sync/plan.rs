@@ -16,23 +16,24 @@ use crate::cache::outbox::Write;
 /// The write that brings the server from what this machine's work started from to what is drawn here;
 /// nothing where that is the same.
 pub(super) fn plan_write(stored: &Stored) -> Option<Write> {
-    match (&stored.base, &stored.working) {
-        (None, None) => None,
-        (None, Some(fields)) => Some(Write::Create {
-            fields: fields.clone(),
+    let Some(base) = &stored.base else {
+        return stored.working.clone().map(|fields| Write::Create { fields });
+    };
+    let version = base.version;
+    match (&base.fields, &stored.working) {
+        (base, working) if base == working => None,
+        (None, Some(working)) => Some(Write::Update {
+            request: UpdateAnnotation::whole(version, working.clone()),
         }),
-        (Some(base), None) => Some(Write::Delete {
-            version: base.version,
-        }),
+        (_, None) => Some(Write::Delete { version }),
         (Some(base), Some(working)) => {
-            let changed = UpdateAnnotation {
-                version: base.version,
-                label_id: (working.label_id != base.fields.label_id).then(|| working.label_id.clone()),
-                geometry: (working.geometry != base.fields.geometry).then(|| working.geometry.clone()),
-                attributes: (working.attributes != base.fields.attributes)
-                    .then(|| working.attributes.clone()),
+            let request = UpdateAnnotation {
+                version,
+                label_id: (working.label_id != base.label_id).then(|| working.label_id.clone()),
+                geometry: (working.geometry != base.geometry).then(|| working.geometry.clone()),
+                attributes: (working.attributes != base.attributes).then(|| working.attributes.clone()),
             };
-            (*working != base.fields).then_some(Write::Update { request: changed })
+            Some(Write::Update { request })
         }
     }
 }
@@ -181,7 +182,7 @@ mod tests {
     fn stored(base: Option<(AnnotationFields, i64)>, working: Option<AnnotationFields>) -> Stored {
         let place = Place::new(&"p".into(), &"a".into());
         let base = base.map(|(fields, version)| Base {
-            fields,
+            fields: Some(fields),
             version: Version(version),
         });
         Stored {
@@ -219,6 +220,17 @@ mod tests {
             plan_write(&stored(Some((fields("cat", 1.0), 3)), Some(fields("cat", 1.0)))),
             None
         );
+    }
+
+    #[test]
+    fn what_was_deleted_at_the_server_is_brought_back_by_an_update_upon_its_tombstone() {
+        let mut stored = stored(None, Some(fields("cat", 1.0)));
+        stored.base = Some(Base {
+            fields: None,
+            version: Version(4),
+        });
+        let request = UpdateAnnotation::whole(Version(4), fields("cat", 1.0));
+        assert_eq!(plan_write(&stored), Some(Write::Update { request }));
     }
 
     #[test]

@@ -287,7 +287,7 @@ fn apply_fate(
         Fate::Stored(Success::Saved(saved)) => {
             let saved = saved.annotation;
             let base = Base {
-                fields: saved.fields.clone(),
+                fields: Some(saved.fields.clone()),
                 version: saved.version,
             };
             // The feed may have brought a later one already; a version never goes back.
@@ -296,19 +296,17 @@ fn apply_fate(
                 stored.created_by = Some(saved.created_by);
                 stored.server = Some(saved);
             }
-            go_on(db, stored, Some(base))?;
+            go_on(db, stored, base)?;
         }
         Fate::Stored(Success::Removed(removed)) => {
-            take_removal(&mut stored, removed.version);
-            go_on(db, stored, None)?;
+            go_on_without(db, stored, removed.version)?;
         }
         Fate::AlreadyGone => {
             let version = stored
                 .base
                 .as_ref()
                 .map_or(Version::FIRST, |base| base.version.next());
-            take_removal(&mut stored, version);
-            go_on(db, stored, None)?;
+            go_on_without(db, stored, version)?;
         }
         Fate::Differs(rival) => return apply_rival(db, stored, rival, now),
         Fate::Rekey => outbox::set_draft(db, place, &sent.annotation, Draft::Waiting, None)?,
@@ -322,20 +320,26 @@ fn apply_fate(
     Ok(None)
 }
 
-fn take_removal(stored: &mut Stored, version: Version) {
+/// A deletion is acknowledged: what was drawn since is to be brought back upon the tombstone.
+fn go_on_without(db: &Connection, mut stored: Stored, version: Version) -> Result<(), Error> {
     if stored.server_version.is_none_or(|known| known < version) {
         stored.server_version = Some(version);
         stored.server = None;
     }
+    let tombstone = Base {
+        fields: None,
+        version,
+    };
+    go_on(db, stored, tombstone)
 }
 
 /// What was sent is acknowledged: what waits behind it is based on that, and with nothing behind it the
 /// newest known is drawn.
-fn go_on(db: &Connection, mut stored: Stored, base: Option<Base>) -> Result<(), Error> {
+fn go_on(db: &Connection, mut stored: Stored, base: Base) -> Result<(), Error> {
     if outbox::draft(db, &stored.id)?.is_none() {
         return settle(db, stored);
     }
-    stored.base = base;
+    stored.base = Some(base);
     annotations::put(db, &stored)
 }
 
@@ -356,12 +360,8 @@ fn apply_rival(
         stored.server = rival.current.as_deref().cloned();
     }
     let theirs = rival.current.as_deref().map(|current| &current.fields);
-    let mine = stored.working.as_ref();
-    let merged = match (mine, theirs) {
-        // Drawn here and deleted there: a new id is a person's decision, whatever the base was.
-        (Some(_), None) => Merged::Conflict(vec!["deleted".to_owned()]),
-        _ => merge(stored.base.as_ref().map(|base| &base.fields), mine, theirs),
-    };
+    let base = stored.base.as_ref().and_then(|base| base.fields.as_ref());
+    let merged = merge(base, stored.working.as_ref(), theirs);
     match merged {
         Merged::Clean(merged) if merged.as_ref() == theirs => {
             outbox::remove_draft(db, &stored.id)?;
@@ -369,8 +369,8 @@ fn apply_rival(
             Ok(None)
         }
         Merged::Clean(merged) => {
-            stored.base = theirs.map(|fields| Base {
-                fields: fields.clone(),
+            stored.base = Some(Base {
+                fields: theirs.cloned(),
                 version: current_version,
             });
             stored.working = merged;
