@@ -12,7 +12,7 @@ export interface Ink {
 /** Between black and white, so that it can be seen on both: nobody has said yet what this is. */
 const UNLABELLED = "#c3cad3";
 
-const inkOf = (color: string): Ink => ({ line: color, fill: `${color}2e`, strongFill: `${color}52` });
+const inkOf = (color: string): Ink => ({ line: color, fill: `${color}2e`, strongFill: `${color}38` });
 
 export class Inks {
 	readonly #byLabel: Map<LabelId, Ink>;

@@ -20,7 +20,6 @@ export class Input {
 
 	pointerDown(event: PointerEvent): void {
 		if (event.button !== PRIMARY && event.button !== MIDDLE) return;
-		this.element.focus({ preventScroll: true });
 		this.element.setPointerCapture(event.pointerId);
 		if (event.button === MIDDLE || this.#spaceHeld) {
 			event.preventDefault();

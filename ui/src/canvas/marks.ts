@@ -54,18 +54,22 @@ const MARKS: Record<Exclude<AnnotationSync, "synced">, Mark> = {
 };
 
 /** Screen pixels. */
-export const BADGE_RADIUS = 7;
+const RADIUS = 7;
+/** How far the badge stands off its corner each way: a handle may sit there. */
+const STAND_OFF = 9;
+
+export const BADGE_REACH = RADIUS + STAND_OFF;
 
 /** Dashes of a shape that the server does not have as it stands here. */
 export const DASHES = [6, 4] as const;
 
-/** Draws the badge of `sync` at the top right corner of `place`. `pixel` is a screen pixel's size in the path's units. */
+/** Draws the badge of `sync` off the top right corner of `place`. `pixel` is a screen pixel's size in the path's units. */
 export function paintBadge(context: CanvasRenderingContext2D, sync: AnnotationSync, place: Rect, pixel: number): void {
 	if (sync === "synced") return;
 	const { fill, sign } = MARKS[sync];
-	const [x, y] = [place.right, place.top];
+	const [x, y] = [place.right + STAND_OFF * pixel, place.top - STAND_OFF * pixel];
 	context.beginPath();
-	context.arc(x, y, BADGE_RADIUS * pixel, 0, 2 * Math.PI);
+	context.arc(x, y, RADIUS * pixel, 0, 2 * Math.PI);
 	context.fillStyle = fill;
 	context.fill();
 	context.strokeStyle = "white";

@@ -3,11 +3,11 @@
 import { bounds } from "../document/geometry";
 import type { AnnotationView } from "../wire.gen";
 import { CASING, type Inks } from "./ink";
-import { BADGE_RADIUS, DASHES, paintBadge } from "./marks";
+import { BADGE_REACH, DASHES, paintBadge } from "./marks";
 import { isFilled, trace } from "./trace";
 
 /** How far a shape's paint reaches beyond its bounds, in screen pixels. */
-export const BLEED = BADGE_RADIUS + 2;
+export const BLEED = BADGE_REACH + 2;
 
 /**
  * Among thousands lines are one device pixel thin: easier to tell apart, and a third of the cost, since nothing needs to

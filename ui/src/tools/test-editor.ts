@@ -38,10 +38,10 @@ export class TestEditor implements Editor {
 		});
 	}
 
-	commit = (made: Edit): void => {
+	commit(made: Edit): void {
 		this.edits.push(made);
 		void this.document.commit(made, () => new Promise<Delta>(() => {}));
-	};
+	}
 
 	select(ids: Iterable<string>): void {
 		this.document.select(ids);

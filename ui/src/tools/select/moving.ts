@@ -25,7 +25,9 @@ export class Moving implements State {
 	}
 
 	up(_pointer: Pointer, editor: Editor): State {
-		commitMoved(this.before, this.now, editor);
+		const [was, is] = [this.before, this.now].map(([shape]) => shape && bounds(shape.geometry));
+		const still = was && is && same([was.left, was.top], [is.left, is.top]);
+		if (!still) editor.commit(edit(...this.now.map((shape) => put(shape.id, shape))));
 		return done;
 	}
 }
@@ -36,14 +38,4 @@ export function movedTogether(shapes: readonly AnnotationView[], by: Point, { pi
 	if (around.length === 0) return [...shapes];
 	const step = clampStep(around.reduce(union), by, rectOf(picture));
 	return shapes.map((shape) => ({ ...shape, geometry: moved(shape.geometry, step, picture) }));
-}
-
-export function commitMoved(
-	before: readonly AnnotationView[],
-	now: readonly AnnotationView[],
-	{ commit }: Pick<Editor, "commit">,
-): void {
-	const [was, is] = [before[0], now[0]].map((shape) => shape && bounds(shape.geometry));
-	if (!was || !is || same([was.left, was.top], [is.left, is.top])) return;
-	commit(edit(...now.map((shape) => put(shape.id, shape))));
 }
