@@ -168,7 +168,7 @@ pub(crate) enum Label {
 #[derive(Debug, Args)]
 pub(crate) struct Place {
     /// The folder of the database and the images; the user's data folder when left out.
-    #[arg(long, value_name = "DIR", env = "LOCKSTEP_DATA", conflicts_with = "database")]
+    #[arg(long, value_name = "DIR", conflicts_with = "database")]
     pub(crate) data: Option<PathBuf>,
     /// The database alone: sqlite:FILE. Its images are beside it, or where --blobs says.
     #[arg(long, value_name = "URL", value_parser = sqlite_file)]

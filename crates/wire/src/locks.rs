@@ -12,7 +12,10 @@ pub const DEFAULT_LEASE_MS: u64 = 5 * 60 * 1000;
 /// How often a lease is renewed unless the server says otherwise.
 pub const DEFAULT_HEARTBEAT_MS: u64 = 2 * 60 * 1000;
 
-const _: () = assert!(DEFAULT_HEARTBEAT_MS * 2 < DEFAULT_LEASE_MS, "one lost beat must not cost the lock");
+const _: () = assert!(
+    DEFAULT_HEARTBEAT_MS * 2 < DEFAULT_LEASE_MS,
+    "one lost beat must not cost the lock"
+);
 
 /// Who holds an image, and until when by the server's clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
@@ -21,7 +24,7 @@ pub struct Lock {
     pub image_id: ImageId,
     /// The holder.
     pub user_id: UserId,
-    /// When it was granted, or last acquired again.
+    /// When it was granted; a refresh leaves it.
     pub locked_at: DateTime<Utc>,
     /// When it lapses unless renewed.
     pub expires_at: DateTime<Utc>,

@@ -20,6 +20,9 @@ impl Service {
     /// Gives the image to the asker if it is free or already his.
     pub async fn acquire(&self, user: UserId, request: AcquireRequest) -> Answer<AcquireAnswer> {
         check_client(request.client_id.as_ref())?;
+        if let Some(device) = &request.device {
+            check_text("The device's name", device, 100)?;
+        }
         let AcquireRequest {
             project_id,
             image_id,

@@ -4,6 +4,7 @@
 //! the store runs them inside its transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lockstep_wire::{Answer, ApiError, Meta, ProjectId, Refusal, RefusalDetail, Role, UserId};
 
@@ -140,12 +141,21 @@ fn internal(error: &anyhow::Error) -> ApiError {
         .into()
 }
 
+/// How long a client waits when the server's disk is full: a person has to see to it.
+const ROOM_TO_BE_MADE: Duration = Duration::from_secs(30);
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy => Self::Later {
-                retry_after: std::time::Duration::from_secs(1),
+                retry_after: Duration::from_secs(1),
             },
+            StoreError::Unwritable(error) => {
+                tracing::error!("{error:#}");
+                Self::Later {
+                    retry_after: ROOM_TO_BE_MADE,
+                }
+            }
             StoreError::Failed(error) => internal(&error),
         }
     }

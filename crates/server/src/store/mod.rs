@@ -40,7 +40,10 @@ pub enum StoreError {
     /// Something else is writing, or too much is waiting; asking again later is right.
     #[error("the database is busy")]
     Busy,
-    /// What should not happen: a full disk, a damaged file, a fault of ours.
+    /// The disk is full or read-only; someone must make room.
+    #[error("the database cannot be written")]
+    Unwritable(#[source] anyhow::Error),
+    /// What should not happen: a damaged file, a fault of ours.
     #[error("the database failed")]
     Failed(#[source] anyhow::Error),
 }

@@ -239,8 +239,12 @@ impl Person {
         .await
     }
 
+    pub async fn locks_answer(&self) -> Answer {
+        self.get(&routes::path(routes::LOCKS, &[PROJECT])).await
+    }
+
     pub async fn locks(&self) -> Vec<Value> {
-        let (status, body) = self.get(&routes::path(routes::LOCKS, &[PROJECT])).await;
+        let (status, body) = self.locks_answer().await;
         assert_eq!(status, 200);
         body["locks"].as_array().expect("a list").clone()
     }

@@ -3,6 +3,7 @@
 //! **Invariant:** the last two steps are, from the end, `image_locks` and `annotations.version`: the contract lets an
 //! operator roll back exactly these.
 
+use std::fs::File;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -31,6 +32,14 @@ pub struct Standing {
     pub known: usize,
 }
 
+/// While it lives, no other process takes a step: SQLite itself would let two start from the same one.
+pub(super) fn lock(path: &Path) -> anyhow::Result<File> {
+    let path = path.with_extension("migration-lock");
+    let file = File::create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    file.lock()?;
+    Ok(file)
+}
+
 /// Takes every step that is left.
 pub(super) fn up(connection: &mut Connection) -> anyhow::Result<()> {
     MIGRATIONS
@@ -40,6 +49,7 @@ pub(super) fn up(connection: &mut Connection) -> anyhow::Result<()> {
 
 /// Takes every step that is left, on the database in `path`.
 pub fn migrate_up(path: &Path) -> anyhow::Result<Standing> {
+    let _alone = lock(path)?;
     let mut connection = connect(path)?;
     up(&mut connection)?;
     standing(&connection)
@@ -47,6 +57,7 @@ pub fn migrate_up(path: &Path) -> anyhow::Result<Standing> {
 
 /// Takes the last `steps` back.
 pub fn migrate_down(path: &Path, steps: usize) -> anyhow::Result<Standing> {
+    let _alone = lock(path)?;
     let mut connection = connect(path)?;
     let taken = standing(&connection)?.taken;
     MIGRATIONS

@@ -55,6 +55,7 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the database, making it or bringing its schema up to date where needed.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let _alone = migrations::lock(path)?;
         let mut connection = connect(path)?;
         migrations::up(&mut connection)?;
         Self::start(path, connection)
@@ -170,6 +171,7 @@ impl From<anyhow::Error> for StoreError {
             .and_then(rusqlite::Error::sqlite_error_code);
         match code {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DiskFull | ErrorCode::ReadOnly) => Self::Unwritable(error),
             _ => Self::Failed(error),
         }
     }

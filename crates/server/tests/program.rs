@@ -1,0 +1,364 @@
+//! The program itself, as an operator or a script handles it.
+
+mod world;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use lockstep_server::demo::{DEMO_PEOPLE, DEMO_PROJECT};
+use lockstep_wire::routes;
+use reqwest::Method;
+use serde_json::{Value, json};
+use world::{PATIENCE, picture, until};
+
+fn program(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep-server"));
+    command
+        .args(arguments)
+        .arg("--data")
+        .arg(data)
+        .env("LOCKSTEP_LOG", "warn");
+    command
+}
+
+fn run(data: &Path, arguments: &[&str]) -> Output {
+    program(data, arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts")
+}
+
+fn done(data: &Path, arguments: &[&str]) -> String {
+    let output = run(data, arguments);
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn add_user(data: &Path, name: &str) {
+    let email = format!("{name}@example.org");
+    let mut child = program(data, &["user", "add", "--email", &email, "--name", name])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    child
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(b"correct horse\n")
+        .expect("it listens");
+    assert!(child.wait().expect("an end").success());
+}
+
+/// A server that is killed with the test, should the test fail.
+struct Serving {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn serve(data: &Path, more: &[&str]) -> Serving {
+    let arguments = [&["serve", "--listen", "127.0.0.1:0"], more].concat();
+    let mut child = program(data, &arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    std::io::BufRead::read_line(&mut out, &mut line).expect("a line");
+    let url = line
+        .trim()
+        .strip_prefix("listening on ")
+        .expect("where it listens")
+        .to_owned();
+    Serving { child, url }
+}
+
+#[cfg(unix)]
+fn terminate(child: &Child) {
+    let sent = Command::new("kill")
+        .arg(child.id().to_string())
+        .status()
+        .expect("kill");
+    assert!(sent.success());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_terminated_server_leaves_at_once_and_in_order_though_someone_is_watching() {
+    let folder = tempfile::tempdir().expect("a folder");
+    done(folder.path(), &["demo"]);
+    let mut serving = serve(folder.path(), &[]);
+    let alice = demo_person(&serving.url, 0).await;
+    let watching = alice.request(Method::GET, &routes::path(routes::EVENTS, &[DEMO_PROJECT]));
+    let mut watching = watching.send().await.expect("a stream");
+    assert!(watching.chunk().await.expect("a chunk").is_some());
+
+    let told = Instant::now();
+    terminate(&serving.child);
+    let status = tokio::task::spawn_blocking(move || serving.child.wait().expect("an end"))
+        .await
+        .expect("a wait");
+    assert_eq!(status.code(), Some(0));
+    assert!(told.elapsed() < Duration::from_secs(2), "{:?}", told.elapsed());
+    let rest = tokio::time::timeout(PATIENCE, async {
+        while let Ok(Some(_)) = watching.chunk().await {}
+    })
+    .await;
+    assert!(rest.is_ok(), "the stream ends");
+}
+
+async fn demo_person(base: &str, number: usize) -> world::Person {
+    let person = DEMO_PEOPLE[number];
+    let http = reqwest::Client::new();
+    let login = json!({"email": person.email, "password": person.password});
+    let url = format!("{base}{}", routes::path(routes::LOGIN, &[]));
+    let body: Value = http
+        .post(url)
+        .json(&login)
+        .send()
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("tokens");
+    world::Person {
+        http,
+        base: base.into(),
+        token: body["access_token"].as_str().expect("a token").into(),
+        refresh_token: String::new(),
+        id: body["user"]["id"].as_i64().expect("a number"),
+        window: None,
+    }
+}
+
+#[tokio::test]
+async fn the_demo_is_seeded_once_and_only_where_nobody_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(done(folder.path(), &["demo"]).contains("alice-demo-1"));
+    assert!(done(folder.path(), &["demo"]).contains("already"));
+    let serving = serve(folder.path(), &["--lock-ttl", "3s"]);
+    let bob = demo_person(&serving.url, 1).await;
+    let (_, projects) = bob.get(&routes::path(routes::PROJECTS, &[])).await;
+    assert_eq!(
+        (&projects[0]["id"], &projects[0]["role"]),
+        (&json!("demo"), &json!("annotator"))
+    );
+    assert_eq!(projects[0]["annotators_edit_all"], true);
+    let (_, page) = bob.get(&routes::path(routes::IMAGES, &[DEMO_PROJECT])).await;
+    let images = page["images"].as_array().expect("images");
+    assert_eq!(images.len(), 12);
+    assert!(
+        images
+            .iter()
+            .any(|image| image["annotation_count"].as_i64() > Some(0))
+    );
+    let (_, meta) = bob.get(&routes::path(routes::META, &[])).await;
+    assert_eq!(
+        (&meta["lock_ttl_ms"], &meta["heartbeat_ms"]),
+        (&json!(3000), &json!(1200))
+    );
+
+    let other = tempfile::tempdir().expect("a folder");
+    add_user(other.path(), "olga");
+    assert!(done(other.path(), &["demo"]).contains("nothing was changed"));
+}
+
+#[tokio::test]
+async fn an_operator_sets_a_project_up_beside_a_running_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    let serving = serve(data, &[]);
+    add_user(data, "olga");
+    add_user(data, "ann");
+    let project = [
+        "project",
+        "add",
+        "--id",
+        "p",
+        "--name",
+        "Streets",
+        "--owner",
+        "olga@example.org",
+    ];
+    assert_eq!(done(data, &project), "p\n");
+    assert_eq!(run(data, &project).status.code(), Some(1), "it is there");
+    done(
+        data,
+        &[
+            "member",
+            "add",
+            "--project",
+            "p",
+            "--email",
+            "ann@example.org",
+            "--role",
+            "annotator",
+        ],
+    );
+    done(
+        data,
+        &[
+            "label",
+            "add",
+            "--project",
+            "p",
+            "--name",
+            "Cat",
+            "--color",
+            "#0072b2",
+        ],
+    );
+
+    let ann = world::Person::sign_in(&serving.url, "ann").await;
+    let mut watching = ann
+        .request(Method::GET, &routes::path(routes::EVENTS, &["p"]))
+        .send()
+        .await
+        .expect("a stream");
+    assert!(
+        watching.chunk().await.expect("a chunk").is_some(),
+        "where the feed is"
+    );
+
+    let pictures = data.join("pictures");
+    std::fs::create_dir_all(pictures.join("north")).expect("folders");
+    std::fs::write(pictures.join("a.png"), picture()).expect("a file");
+    std::fs::write(pictures.join("north/a.png"), picture()).expect("a file");
+    std::fs::write(pictures.join("notes.txt"), "not a picture").expect("a file");
+    let pictures = pictures.to_str().expect("a path");
+    let report = done(data, &["import", "--project", "p", pictures]);
+    assert!(
+        report.contains("2 added, 0 present already, 0 refused"),
+        "{report}"
+    );
+    let report = done(data, &["import", "--project", "p", pictures]);
+    assert!(
+        report.contains("0 added, 2 present already, 0 refused"),
+        "{report}"
+    );
+    let broken = data.join("broken.png");
+    std::fs::write(&broken, &picture()[..60]).expect("a file");
+    let output = run(
+        data,
+        &["import", "--project", "p", broken.to_str().expect("a path")],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("refused"));
+
+    // The other process's import reaches who watches this one.
+    let news = tokio::time::timeout(PATIENCE, watching.chunk())
+        .await
+        .expect("in time")
+        .expect("a chunk");
+    assert!(news.is_some());
+    let page = until(async || {
+        let (_, page) = ann.get(&routes::path(routes::IMAGES, &["p"])).await;
+        (page["images"].as_array().map(Vec::len) == Some(2)).then_some(page)
+    })
+    .await;
+    assert_eq!(
+        (&page["images"][0]["id"], &page["images"][1]["id"]),
+        (&json!("a.png"), &json!("north/a.png"))
+    );
+}
+
+#[test]
+fn migrations_go_forward_back_and_say_where_they_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    assert_eq!(
+        run(data, &["migrate", "status"]).status.code(),
+        Some(1),
+        "there is no database"
+    );
+    assert_eq!(done(data, &["migrate", "up"]), "3 of 3 steps taken\n");
+    assert_eq!(done(data, &["migrate", "down"]), "2 of 3 steps taken\n");
+    assert_eq!(
+        done(data, &["migrate", "down", "--steps", "1"]),
+        "1 of 3 steps taken\n"
+    );
+    assert_eq!(done(data, &["migrate", "status"]), "1 of 3 steps taken\n");
+    assert_eq!(done(data, &["migrate", "up"]), "3 of 3 steps taken\n");
+}
+
+#[test]
+fn what_cannot_be_meant_is_wrong_usage_and_what_fails_says_why() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    for wrong in [
+        &["surf"][..],
+        &["serve", "--lock-ttl", "soon"],
+        &["serve", "--lock-ttl", "3s", "--heartbeat", "5s"],
+        &[
+            "member",
+            "add",
+            "--project",
+            "p",
+            "--email",
+            "e",
+            "--role",
+            "king",
+        ],
+    ] {
+        assert_eq!(run(data, wrong).status.code(), Some(2), "{wrong:?}");
+    }
+    let output = run(
+        data,
+        &[
+            "project",
+            "add",
+            "--id",
+            "p",
+            "--name",
+            "P",
+            "--owner",
+            "nobody@example.org",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no account nobody@example.org"));
+}
+
+#[tokio::test]
+async fn two_servers_on_one_database_grant_one_lock() {
+    let folder = tempfile::tempdir().expect("a folder");
+    done(folder.path(), &["demo"]);
+    let (one, two) = (serve(folder.path(), &[]), serve(folder.path(), &[]));
+    let (alice, bob) = (demo_person(&one.url, 0).await, demo_person(&two.url, 1).await);
+    let body = json!({"project_id": DEMO_PROJECT, "image_id": "cat.jpg"});
+    let path = routes::path(routes::ACQUIRE, &[]);
+    let lock = routes::path(routes::LOCK, &[DEMO_PROJECT, "cat.jpg"]);
+    for round in 0..25 {
+        let (alices, bobs) = tokio::join!(
+            alice.call(Method::POST, &path, Some(body.clone())),
+            bob.call(Method::POST, &path, Some(body.clone()))
+        );
+        let given = [&alices, &bobs].map(|(status, body)| {
+            assert_eq!(*status, 200, "{body}");
+            body["status"] == "acquired"
+        });
+        assert_eq!(
+            given.into_iter().filter(|given| *given).count(),
+            1,
+            "round {round}"
+        );
+        let holder = if given[0] { &alice } else { &bob };
+        assert_eq!(
+            holder.call(Method::DELETE, &lock, None).await.1["status"],
+            "released"
+        );
+    }
+}
