@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use ts_rs::TS;
 
 use crate::{
-    AnnotationId, ClientId, Generation, Geometry, IdempotencyKey, ImageId, LabelId, Lock, ProjectId, UserId, Version,
+    AnnotationId, ClientId, Generation, Geometry, IdempotencyKey, ImageId, LabelId, Lock, ProjectId, UserId,
+    Version,
 };
 
 /// The part of an annotation that people edit.
@@ -67,7 +68,11 @@ pub struct UpdateAnnotation {
     /// What the edit was based on.
     pub version: Version,
     /// Absent: unchanged. `null`: no label.
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub label_id: Option<Option<LabelId>>,
     /// Absent: unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -179,7 +184,8 @@ mod tests {
         };
         let left_out: UpdateAnnotation = serde_json::from_str(r#"{"version": 1}"#).expect("an update");
         assert_eq!(left_out.apply_to(&stored).label_id, Some("cat".into()));
-        let null: UpdateAnnotation = serde_json::from_str(r#"{"version": 1, "label_id": null}"#).expect("an update");
+        let null: UpdateAnnotation =
+            serde_json::from_str(r#"{"version": 1, "label_id": null}"#).expect("an update");
         assert_eq!(null.apply_to(&stored).label_id, None);
     }
 

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use crate::{
-    AcquireAnswer, AcquireRequest, AnnotationId, ChangePage, CreateAnnotation, Cursor, Heartbeat, HeartbeatRequest,
-    ImageAnnotations, ImageId, ImagePage, Label, Lock, LockList, LoginRequest, Meta, Project, ProjectId, RefusalDetail,
-    Release, ReleaseRequest, Removed, SaveContext, Saved, ServerEvent, UpdateAnnotation, User, Version,
+    AcquireAnswer, AcquireRequest, AnnotationId, ChangePage, CreateAnnotation, Cursor, Heartbeat,
+    HeartbeatRequest, ImageAnnotations, ImageId, ImagePage, Label, Lock, LockList, LoginRequest, Meta,
+    Project, ProjectId, RefusalDetail, Release, ReleaseRequest, Removed, SaveContext, Saved, ServerEvent,
+    UpdateAnnotation, User, Version,
 };
 
 /// Why there is no answer of the kind one asked for.
@@ -50,7 +51,11 @@ pub trait Api: Send + Sync + 'static {
     /// A project's labels.
     fn labels(&self, project: &ProjectId) -> impl Future<Output = Answer<Vec<Label>>> + Send;
     /// A page of a project's images.
-    fn images(&self, project: &ProjectId, after: Option<&str>) -> impl Future<Output = Answer<ImagePage>> + Send;
+    fn images(
+        &self,
+        project: &ProjectId,
+        after: Option<&str>,
+    ) -> impl Future<Output = Answer<ImagePage>> + Send;
     /// An image's bytes as they were imported.
     fn content(&self, project: &ProjectId, image: &ImageId) -> impl Future<Output = Answer<Bytes>> + Send;
     /// A small upright picture of it.
@@ -79,14 +84,26 @@ pub trait Api: Send + Sync + 'static {
         request: ReleaseRequest,
     ) -> impl Future<Output = Answer<Release>> + Send;
     /// Ends someone else's.
-    fn force_release(&self, project: &ProjectId, image: &ImageId) -> impl Future<Output = Answer<Release>> + Send;
+    fn force_release(
+        &self,
+        project: &ProjectId,
+        image: &ImageId,
+    ) -> impl Future<Output = Answer<Release>> + Send;
     /// Who holds what.
     fn locks(&self, project: &ProjectId) -> impl Future<Output = Answer<LockList>> + Send;
     /// Who holds this one.
-    fn lock_status(&self, project: &ProjectId, image: &ImageId) -> impl Future<Output = Answer<Option<Lock>>> + Send;
+    fn lock_status(
+        &self,
+        project: &ProjectId,
+        image: &ImageId,
+    ) -> impl Future<Output = Answer<Option<Lock>>> + Send;
 
     /// Stores a new annotation.
-    fn create(&self, request: CreateAnnotation, context: SaveContext) -> impl Future<Output = Answer<Saved>> + Send;
+    fn create(
+        &self,
+        request: CreateAnnotation,
+        context: SaveContext,
+    ) -> impl Future<Output = Answer<Saved>> + Send;
     /// Saves upon the version it names.
     fn update(
         &self,
@@ -110,5 +127,8 @@ pub trait Api: Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Answer<ChangePage>> + Send;
     /// Hints as things happen, until the connection ends.
-    fn events(&self, project: &ProjectId) -> impl Future<Output = Answer<BoxStream<'static, ServerEvent>>> + Send;
+    fn events(
+        &self,
+        project: &ProjectId,
+    ) -> impl Future<Output = Answer<BoxStream<'static, ServerEvent>>> + Send;
 }

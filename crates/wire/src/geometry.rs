@@ -147,12 +147,21 @@ pub enum Geometry {
 impl Geometry {
     /// An upright box.
     pub fn bbox(x: f64, y: f64, width: f64, height: f64) -> Self {
-        Self::Bbox(Bbox { x, y, width, height, unknown: Map::new() })
+        Self::Bbox(Bbox {
+            x,
+            y,
+            width,
+            height,
+            unknown: Map::new(),
+        })
     }
 
     /// A polygon without holes.
     pub fn polygon(ring: Ring) -> Self {
-        Self::Polygon(Polygon { rings: vec![ring], unknown: Map::new() })
+        Self::Polygon(Polygon {
+            rings: vec![ring],
+            unknown: Map::new(),
+        })
     }
 
     /// Says why this is no shape, or nothing when it is one.
@@ -215,7 +224,13 @@ mod tests {
 
     #[test]
     fn what_is_no_shape_is_named() {
-        assert_eq!(Geometry::bbox(0.0, 0.0, -1.0, 1.0).fault(), Some("a size is negative"));
-        assert_eq!(Geometry::polygon(vec![[0.0, 0.0]]).fault(), Some("a ring needs three points"));
+        assert_eq!(
+            Geometry::bbox(0.0, 0.0, -1.0, 1.0).fault(),
+            Some("a size is negative")
+        );
+        assert_eq!(
+            Geometry::polygon(vec![[0.0, 0.0]]).fault(),
+            Some("a ring needs three points")
+        );
     }
 }

@@ -17,12 +17,15 @@ pub mod routes;
 
 pub use accounts::{LoginRequest, RefreshRequest, Tokens, User};
 pub use annotations::{
-    Annotation, AnnotationFields, CreateAnnotation, ImageAnnotations, Removed, SaveContext, Saved, UpdateAnnotation,
+    Annotation, AnnotationFields, CreateAnnotation, ImageAnnotations, Removed, SaveContext, Saved,
+    UpdateAnnotation,
 };
 pub use api::{Answer, Api, ApiError};
 pub use changes::{Change, ChangePage, ServerEvent};
 pub use geometry::Geometry;
-pub use ids::{AnnotationId, ClientId, Cursor, Generation, IdempotencyKey, ImageId, LabelId, ProjectId, UserId, Version};
+pub use ids::{
+    AnnotationId, ClientId, Cursor, Generation, IdempotencyKey, ImageId, LabelId, ProjectId, UserId, Version,
+};
 pub use images::{Image, ImagePage};
 pub use locks::{
     AcquireAnswer, AcquireRequest, Grant, Heartbeat, HeartbeatRequest, Lock, LockList, LockLoss, Release,

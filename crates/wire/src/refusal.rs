@@ -16,7 +16,10 @@ pub struct Author {
 
 impl From<User> for Author {
     fn from(user: User) -> Self {
-        Self { user_id: user.id, user_name: user.name }
+        Self {
+            user_id: user.id,
+            user_name: user.name,
+        }
     }
 }
 
@@ -95,7 +98,10 @@ impl Refusal {
 
     /// With a sentence for a person.
     pub fn because(self, message: impl Into<String>) -> RefusalDetail {
-        RefusalDetail { refusal: self, message: message.into() }
+        RefusalDetail {
+            refusal: self,
+            message: message.into(),
+        }
     }
 }
 
@@ -124,10 +130,15 @@ mod tests {
 
     #[test]
     fn a_refusal_is_written_as_the_contract_says() {
-        let body = RefusalBody { detail: Refusal::Forbidden.because("Only the owner may do this.") };
+        let body = RefusalBody {
+            detail: Refusal::Forbidden.because("Only the owner may do this."),
+        };
         let expected = json!({"detail": {"error": "forbidden", "message": "Only the owner may do this."}});
         assert_eq!(serde_json::to_value(&body).expect("JSON"), expected);
-        assert_eq!(serde_json::from_value::<RefusalBody>(expected).expect("a refusal"), body);
+        assert_eq!(
+            serde_json::from_value::<RefusalBody>(expected).expect("a refusal"),
+            body
+        );
     }
 
     #[test]

@@ -73,7 +73,10 @@ pub fn path(route: &str, parts: &[&str]) -> String {
     for segment in route.split('/').skip(1) {
         filled.push('/');
         if segment.starts_with('{') {
-            encode_into(&mut filled, parts.next().expect("a part for each placeholder of the route"));
+            encode_into(
+                &mut filled,
+                parts.next().expect("a part for each placeholder of the route"),
+            );
         } else {
             filled.push_str(segment);
         }
@@ -99,6 +102,9 @@ mod tests {
 
     #[test]
     fn an_images_id_may_hold_anything() {
-        assert_eq!(path(LOCK, &["p", "a/b ü.jpg"]), "/api/v1/image-locks/p/a%2Fb%20%C3%BC.jpg");
+        assert_eq!(
+            path(LOCK, &["p", "a/b ü.jpg"]),
+            "/api/v1/image-locks/p/a%2Fb%20%C3%BC.jpg"
+        );
     }
 }
