@@ -11,23 +11,19 @@ import type {
 	Delta,
 	Edit,
 	Event,
-	Holder,
 	ImageId,
 	ImageRow,
 	KeptVersion,
 	Label,
 	OpenedImage,
+	OpenOutcome,
 	ProjectId,
 	ProjectView,
 	SaveView,
 } from "../wire.gen";
 
 /** How opening went, once the shell's dialog has been answered. */
-export type Opening =
-	| { outcome: "opened"; image: OpenedImage }
-	| { outcome: "read_only"; image: OpenedImage }
-	| { outcome: "locked"; holder: Holder }
-	| { outcome: "cancelled" };
+export type Opening = OpenOutcome | { outcome: "cancelled" };
 
 /** Someone whom the bundled demo lets in. */
 export interface DemoPerson {
@@ -48,6 +44,7 @@ export interface Backend {
 	images(project: ProjectId): Promise<ImageRow[]>;
 	labels(project: ProjectId): Promise<Label[]>;
 
+	/** Closes the one open before it, whatever comes of this. */
 	openImage(project: ProjectId, image: ImageId): Promise<Opening>;
 	openReadOnly(project: ProjectId, image: ImageId): Promise<OpenedImage>;
 	closeImage(): Promise<void>;

@@ -21,7 +21,13 @@ export class Account {
 
 	async load(): Promise<void> {
 		this.view = await this.#backend.account();
-		this.demoPeople = await this.#backend.demoPeople();
+		// The demo may still be unpacking; nobody waits for it.
+		void this.#backend.demoPeople().then(
+			(people) => {
+				this.demoPeople = people;
+			},
+			() => {},
+		);
 	}
 
 	async signIn(email: string, password: string): Promise<boolean> {

@@ -14,6 +14,9 @@ export interface Banner {
 	offers: readonly Offer[];
 }
 
+/** While another image is being opened, this one's lock is being given back: nothing may claim it. */
+export const turningTo = (name: string): Banner => ({ tone: "calm", says: say("image.opening", { name }), offers: [] });
+
 export function banner({ access, may_force }: SessionView, now: number): Banner {
 	switch (access.state) {
 		case "editing":

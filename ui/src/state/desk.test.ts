@@ -165,6 +165,16 @@ describe("another's lock", () => {
 		expect(desk.session.opening).toBeNull();
 	});
 
+	it("leads back to the image that was open", async () => {
+		world.answer = () => false;
+		await desk.openImage(STREET, "street-2");
+		const opened = desk.openImage(STREET, "street-1");
+		expect(desk.session.editable).toBe(false);
+		await opened;
+		expect(desk.session.view).toMatchObject({ image_id: "street-2", access: { state: "editing" } });
+		expect(desk.session.editable).toBe(true);
+	});
+
 	it("lets one look, ask to be told, and take it when it is free", async () => {
 		world.answer = () => true;
 		await desk.openImage(STREET, "street-1");

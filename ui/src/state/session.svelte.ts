@@ -19,8 +19,9 @@ export class Session {
 	/** The image being opened, while its lock is asked for. */
 	opening = $state<ImageId | null>(null);
 
+	/** Nothing can be drawn while another image is being opened: the core no longer has this one. */
 	readonly editable = $derived(
-		this.view !== null && ["editing", "jeopardy", "offline"].includes(this.view.access.state),
+		this.view !== null && this.opening === null && ["editing", "jeopardy", "offline"].includes(this.view.access.state),
 	);
 
 	readonly #backend: Backend;
@@ -35,16 +36,26 @@ export class Session {
 		this.#notes = notes;
 	}
 
+	/** Opens an image in place of the one that is open; when that comes to nothing, goes back to it. */
 	async open(project: ProjectId, image: ImageId): Promise<void> {
 		if (this.opening === image) return;
 		const attempt = ++this.#attempt;
+		const before = this.view;
 		this.opening = image;
 		try {
-			const opening = await this.#inTurn(() => this.#backend.openImage(project, image));
-			// Another was asked for meanwhile; its answer is the one to show.
-			if (attempt === this.#attempt) this.#take(opening);
+			// What was drawn must be kept before the core turns to another image; but nothing waits for the dialog.
+			await this.#last;
+			const opening = await this.#backend.openImage(project, image);
+			if (attempt !== this.#attempt) {
+				// Another was asked for meanwhile, and its answer is the one to show; or it was to be closed after all.
+				if (this.opening === null && this.view === null) await this.#backend.closeImage();
+				return;
+			}
+			if (opening.outcome !== "cancelled") this.#take(opening);
+			else if (before) await this.#openAgain(before);
 		} catch (thrown) {
 			this.#notes.fail("failed.open", thrown);
+			if (before && attempt === this.#attempt) await this.#openAgain(before);
 		} finally {
 			if (attempt === this.#attempt) this.opening = null;
 		}
@@ -82,6 +93,7 @@ export class Session {
 	/** Shows `edit` at once; it is taken back, with a word why, if the core does not keep it. */
 	async edit(edit: Edit): Promise<void> {
 		const { document } = this;
+		if (!this.editable) return;
 		try {
 			await document.commit(edit, (sent) => this.#confirmed(() => this.#backend.edit(sent)));
 		} catch (thrown) {
@@ -137,10 +149,19 @@ export class Session {
 		if (this.view?.image_id === image_id) this.kept = kept;
 	}
 
+	/** The core has let go of it for another that was then not opened. */
+	async #openAgain({ project_id, image_id }: SessionView): Promise<void> {
+		this.forget();
+		try {
+			this.#take(await this.#backend.openImage(project_id, image_id));
+		} catch (thrown) {
+			this.#notes.fail("failed.open", thrown);
+		}
+	}
+
 	#take(opening: Opening): void {
 		switch (opening.outcome) {
 			case "opened":
-			case "read_only":
 				this.#show(opening.image);
 				break;
 			case "locked":

@@ -92,11 +92,12 @@ export class World implements Backend {
 
 	openImage = (project: string, image: ImageId) =>
 		this.#command("openImage", (): Opening => {
+			if (this.#open?.image_id !== image) this.#close();
 			const row = this.row(image);
 			if (row.lock.state === "theirs") {
 				const question = `This image is currently being edited by ${row.lock.user_name}. Look at it read-only?`;
 				if (!this.answer(question)) return { outcome: "cancelled" };
-				return { outcome: "read_only", image: this.#opened(project, row, this.readOnly(row)) };
+				return { outcome: "opened", image: this.#opened(project, row, this.readOnly(row)) };
 			}
 			return { outcome: "opened", image: this.#opened(project, row, this.granted()) };
 		});
@@ -258,7 +259,6 @@ export class World implements Backend {
 	}
 
 	#opened(project: string, row: ImageRow, access: Access): OpenedImage {
-		if (this.#open && this.#open.image_id !== row.id) this.#close();
 		const { id: image_id, file_name, width, height } = row;
 		this.#open = { project_id: project, image_id, file_name, width, height, access, may_force: true };
 		if (access.state === "editing") this.changeRow(row.id, { lock: { state: "mine" } });
