@@ -213,7 +213,9 @@ async fn apply_event<A: Api>(
                     .kept
                     .insert(image_id, desk.station.clock.steady() + KEPT_AFTER_FORCE);
             }
-            let is_free = matches!(reason, ReleaseReason::Released | ReleaseReason::Expired);
+            // The news of an older grant's end may come after a newer grant was heard of.
+            let is_free = matches!(reason, ReleaseReason::Released | ReleaseReason::Expired)
+                && desk.board.lock(&place).is_none();
             if is_free || desk.lane.generation(&place) == Some(generation) {
                 desk.session.tell(Event::Seen {
                     place: place.clone(),
@@ -221,7 +223,7 @@ async fn apply_event<A: Api>(
                 });
             }
             if is_free {
-                tell_watchers(desk, std::slice::from_ref(&place)).await;
+                tell_watcher(desk, &place).await;
                 // What waited for this image can go.
                 desk.sync.wake();
             }
@@ -236,6 +238,15 @@ async fn apply_event<A: Api>(
 
 /// Reads who holds what, and tells what is different from what was known.
 async fn refresh_locks<A: Api>(desk: &Arc<Desk<A>>, project: &ProjectId, memory: &mut Memory) {
+    // Before the list is asked for: one that is on its way says nothing of an image watched since.
+    let watched = desk
+        .cache
+        .read(|tx| watches::all(tx))
+        .await
+        .unwrap_or_else(|error| {
+            tracing::error!(%error, "the watches could not be read");
+            Vec::new()
+        });
     let Ok(list) = desk.station.ask(desk.station.api.locks(project)).await else {
         return;
     };
@@ -270,41 +281,35 @@ async fn refresh_locks<A: Api>(desk: &Arc<Desk<A>>, project: &ProjectId, memory:
             desk.session.tell(Event::Seen { place: open, holder });
         }
     }
-    let free = |place: &Place| {
+    let is_free = |place: &&Place| {
         place.project == *project && !taken.contains(&place.image) && !memory.kept.contains_key(&place.image)
     };
-    match desk.cache.read(|tx| watches::all(tx)).await {
-        Ok(mut watched) => {
-            watched.retain(free);
-            tell_watchers(desk, &watched).await;
-        }
-        Err(error) => tracing::error!(%error, "the watches could not be read"),
+    for place in watched.iter().filter(is_free) {
+        tell_watcher(desk, place).await;
     }
 }
 
-/// Tells of free images that someone waits for: once, for the watch is removed before it is told.
-async fn tell_watchers<A: Api>(desk: &Arc<Desk<A>>, free: &[Place]) {
-    for place in free {
-        let at = place.clone();
-        let removed = desk
-            .cache
-            .write(move |tx| {
-                let file_name = images::file_name(tx, &at)?;
-                Ok(watches::remove(tx, &at)?.then_some(file_name))
-            })
-            .await;
-        match removed {
-            Ok(Some(file_name)) => {
-                let Place { project, image } = place.clone();
-                desk.station.tell(Fact::Notice(Notice::ImageFree {
-                    project_id: project,
-                    image_id: image,
-                    file_name,
-                }));
-                desk.announce_image(place).await;
-            }
-            Ok(None) => {}
-            Err(error) => tracing::error!(%error, "a watch could not be removed"),
+/// Tells that an image is free to whoever waits for it: once, for the watch is removed before it is told.
+async fn tell_watcher<A: Api>(desk: &Arc<Desk<A>>, place: &Place) {
+    let at = place.clone();
+    let removed = desk
+        .cache
+        .write(move |tx| {
+            let file_name = images::file_name(tx, &at)?;
+            Ok(watches::remove(tx, &at)?.then_some(file_name))
+        })
+        .await;
+    match removed {
+        Ok(Some(file_name)) => {
+            let Place { project, image } = place.clone();
+            desk.station.tell(Fact::Notice(Notice::ImageFree {
+                project_id: project,
+                image_id: image,
+                file_name,
+            }));
+            desk.announce_image(place).await;
         }
+        Ok(None) => {}
+        Err(error) => tracing::error!(%error, "a watch could not be removed"),
     }
 }

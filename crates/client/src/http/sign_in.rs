@@ -49,6 +49,14 @@ impl SignIn {
         self.this_run_only.subscribe()
     }
 
+    fn set_this_run_only(&self, why: Option<String>) {
+        self.this_run_only.send_if_modified(|known| {
+            let is_news = *known != why;
+            *known = why;
+            is_news
+        });
+    }
+
     /// The access token there is, or a new one.
     pub(super) async fn access(&self, api: &HttpApi) -> Answer<String> {
         let mut held = self.held.lock().await;
@@ -115,7 +123,7 @@ impl SignIn {
             }
             self.in_keychain(move |keychain| keychain.delete(&account)).await;
         }
-        self.this_run_only.send_replace(None);
+        self.set_this_run_only(None);
         let Some(refresh_token) = held.refresh else {
             return Ok(());
         };
@@ -143,7 +151,7 @@ impl SignIn {
                 .in_keychain(move |keychain| keychain.write(&account, &tokens.refresh_token))
                 .await;
             if stored.is_some() {
-                self.this_run_only.send_replace(None);
+                self.set_this_run_only(None);
             }
         }
         tokens.access_token
@@ -159,7 +167,7 @@ impl SignIn {
         match done.unwrap_or_else(|_| Err("The keychain failed.".to_owned())) {
             Ok(value) => Some(value),
             Err(why) => {
-                self.this_run_only.send_replace(Some(why));
+                self.set_this_run_only(Some(why));
                 None
             }
         }

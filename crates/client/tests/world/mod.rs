@@ -51,6 +51,7 @@ pub struct World {
 pub fn quick() -> Settings {
     Settings {
         sweep_every: Duration::from_millis(50),
+        force_hold: Duration::from_millis(400),
         ..Settings::with_lease(Duration::from_secs(3))
     }
 }
@@ -101,7 +102,7 @@ impl World {
     pub async fn stored(&self, image: &ImageId) -> Vec<Annotation> {
         let list = self
             .service()
-            .annotations(self.user("olga"), &project(), image)
+            .annotations(self.user("olga"), project(), image.clone())
             .await;
         list.expect("a list").annotations
     }
