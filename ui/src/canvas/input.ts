@@ -74,6 +74,7 @@ export class Input {
 	keyDown(event: KeyboardEvent): boolean {
 		if (event.ctrlKey || event.metaKey || event.altKey) return false;
 		if (event.key !== " ") return this.stage.hand.key(event.key);
+		if (this.#elsewhere(event.target)) return false;
 		this.#spaceHeld = true;
 		if (!this.#panning) this.oncursor("grab");
 		return true;
@@ -87,6 +88,11 @@ export class Input {
 	releaseSpace(): void {
 		this.#spaceHeld = false;
 		if (!this.#panning) this.oncursor(null);
+	}
+
+	/** Someone works by keyboard on another control, and Space is what presses it. */
+	#elsewhere(target: EventTarget | null): boolean {
+		return target instanceof Element && target !== this.element && target.matches(":focus-visible");
 	}
 
 	#letGo(): void {
