@@ -292,10 +292,15 @@ fn take_annotations(
 /// Passes on that the server came or went.
 async fn run_reach<A: Api>(desk: Arc<Desk<A>>) {
     let mut reach = desk.station.link.listen();
+    let mut is_verified = false;
     loop {
         let now = *reach.borrow_and_update();
         match now {
             Reach::Online => {
+                // Once a run, so that a sign-in that ended meanwhile shows before something is lost to it.
+                if !std::mem::replace(&mut is_verified, true) {
+                    drop(desk.station.ask(desk.station.api.me()).await);
+                }
                 desk.session.tell_online();
                 desk.lane.give_back_leftovers();
                 desk.sync.wake();

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 #![allow(unreachable_pub, reason = "a module of several test programs")]
 
+pub mod line;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,7 +20,9 @@ use lockstep_server::embedded::{self, Running};
 use lockstep_server::service::{NewMember, ProjectFields, Upload};
 use lockstep_server::store::Added;
 use lockstep_server::{Service, Settings};
-use lockstep_wire::{Annotation, AnnotationFields, AnnotationId, Geometry, ImageId, ProjectId, Role, UserId};
+use lockstep_wire::{
+    Annotation, AnnotationFields, AnnotationId, Geometry, ImageId, Lock, ProjectId, Role, UserId,
+};
 use tokio::sync::mpsc::UnboundedReceiver;
 use url::Url;
 
@@ -107,13 +111,18 @@ impl World {
         list.expect("a list").annotations
     }
 
+    /// The lock of an image.
+    pub async fn lock(&self, image: &ImageId) -> Option<Lock> {
+        let user = self.user("olga");
+        self.service()
+            .lock_status(user, project(), image.clone())
+            .await
+            .expect("a status")
+    }
+
     /// Who holds an image, by name.
     pub async fn holder(&self, image: &ImageId) -> Option<String> {
-        let lock = self
-            .service()
-            .lock_status(self.user("olga"), project(), image.clone())
-            .await;
-        lock.expect("a status").map(|lock| lock.user_name)
+        self.lock(image).await.map(|lock| lock.user_name)
     }
 
     /// How many locks there are.
@@ -128,22 +137,25 @@ impl World {
 
     /// A window of someone's, in a new folder.
     pub async fn window(&self, name: &str) -> Window {
-        let folder = Arc::new(tempfile::tempdir().expect("a folder"));
-        let window = Window::start(self.url(), folder, Arc::new(MemoryKeychain::default()));
-        window
-            .run(async |client| client.sign_in(&email(window.named(name)), PASSWORD).await)
-            .await
-            .expect("signed in");
-        window
-            .run(async |client| client.open_project(&project()).await)
-            .await
-            .expect("a project");
-        window
+        window_at(self.url(), name).await
     }
 
     pub fn url(&self) -> Url {
         Url::parse(&format!("http://{}", self.addr)).expect("an address")
     }
+}
+
+/// A window of someone's with the project open, by another way to the server.
+pub async fn window_at(server: Url, name: &str) -> Window {
+    let folder = Arc::new(tempfile::tempdir().expect("a folder"));
+    let window = Window::start(server, folder, Arc::new(MemoryKeychain::default()));
+    window
+        .client
+        .sign_in(&email(name), PASSWORD)
+        .await
+        .expect("signed in");
+    window.client.open_project(&project()).await.expect("a project");
+    window
 }
 
 pub fn email(name: &str) -> String {
@@ -298,15 +310,6 @@ impl Window {
             server,
             runtime: Some(runtime),
         }
-    }
-
-    fn named<'a>(&self, name: &'a str) -> &'a str {
-        name
-    }
-
-    /// Calls the client; its own threads do the work.
-    pub async fn run<T>(&self, call: impl AsyncFnOnce(&Client) -> T) -> T {
-        call(&self.client).await
     }
 
     /// Dies in the middle of things.
