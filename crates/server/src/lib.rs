@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +54,10 @@ pub async fn serve_service(
     let grace = service.settings().shutdown_grace;
     let router = routes::router(service, stopping.clone());
     let asked_to_stop = stopping.clone();
+    // Answers and events are small, and somebody waits for each.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
         shutdown.await;
         asked_to_stop.cancel();

@@ -517,8 +517,14 @@ async fn images_are_uploaded_listed_and_fetched_once() {
 }
 
 /// The events of a stream as name and data, as they come.
-async fn events(who: &Person) -> impl futures::Stream<Item = (String, Value)> + Unpin {
-    let request = who.request(Method::GET, &routes::path(routes::EVENTS, &[PROJECT]));
+async fn events(
+    who: &Person,
+    last_heard: Option<i64>,
+) -> impl futures::Stream<Item = (String, Value)> + Unpin {
+    let mut request = who.request(Method::GET, &routes::path(routes::EVENTS, &[PROJECT]));
+    if let Some(cursor) = last_heard {
+        request = request.header("last-event-id", cursor);
+    }
     let stream = request.send().await.expect("a stream").bytes_stream();
     let mut text = String::new();
     Box::pin(stream.flat_map(move |chunk| {
@@ -544,7 +550,7 @@ async fn events(who: &Person) -> impl futures::Stream<Item = (String, Value)> + 
 async fn watchers_hear_of_locks_lapses_and_changes() {
     let world = World::begin(quick()).await;
     let (ann, vera) = (world.sign_in("ann").await, world.sign_in("vera").await);
-    let mut heard = events(&vera).await;
+    let mut heard = events(&vera, None).await;
     let mut next = async || {
         tokio::time::timeout(world::PATIENCE, heard.next())
             .await
@@ -591,10 +597,31 @@ async fn watchers_hear_of_locks_lapses_and_changes() {
 }
 
 #[tokio::test]
+async fn a_watcher_who_was_away_hears_at_once_what_he_missed_and_else_nothing() {
+    let world = World::begin(Settings::default()).await;
+    let ann = world.sign_in("ann").await;
+    let mut heard = events(&ann, None).await;
+    let (_, first) = heard.next().await.expect("where the feed is");
+    drop(heard);
+
+    let newest = first["cursor"].as_i64().expect("a cursor");
+    let mut heard = events(&ann, Some(newest)).await;
+    ann.acquire(IMAGE).await;
+    assert_eq!(heard.next().await.expect("the first").0, "lock.acquired");
+    drop(heard);
+
+    ann.drew(IMAGE, 1.0).await;
+    let mut heard = events(&ann, Some(newest)).await;
+    let (name, data) = heard.next().await.expect("the first");
+    assert_eq!(name, "changes");
+    assert!(data["cursor"].as_i64() > Some(newest));
+}
+
+#[tokio::test]
 async fn whoever_is_no_longer_a_member_hears_no_more() {
     let world = World::begin(Settings::default()).await;
     let (ann, olga) = (world.sign_in("ann").await, world.sign_in("olga").await);
-    let mut heard = events(&ann).await;
+    let mut heard = events(&ann, None).await;
     assert_eq!(heard.next().await.expect("the first").0, "changes");
     let member = routes::path(routes::MEMBER, &[PROJECT, &ann.id.to_string()]);
     assert_eq!(olga.call(Method::DELETE, &member, None).await.0, 204);

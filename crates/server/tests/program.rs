@@ -145,6 +145,43 @@ async fn demo_person(base: &str, number: usize) -> world::Person {
 }
 
 #[tokio::test]
+async fn l6_an_acknowledged_save_and_a_lock_survive_a_killed_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    done(folder.path(), &["demo"]);
+    let serving = serve(folder.path(), &[]);
+    let alice = demo_person(&serving.url, 0).await;
+    let acquire = json!({"project_id": DEMO_PROJECT, "image_id": "cat.jpg"});
+    let path = routes::path(routes::ACQUIRE, &[]);
+    let (_, before) = alice.call(Method::POST, &path, Some(acquire.clone())).await;
+    let drawn = json!({"project_id": DEMO_PROJECT, "image_id": "cat.jpg", "geometry": world::boxed(1.0)});
+    let (status, saved) = alice
+        .call(Method::POST, &routes::path(routes::ANNOTATIONS, &[]), Some(drawn))
+        .await;
+    assert_eq!(status, 201);
+    drop(serving);
+
+    let serving = serve(folder.path(), &[]);
+    let alice = world::Person {
+        base: serving.url.clone(),
+        ..alice
+    };
+    let (_, after) = alice.call(Method::POST, &path, Some(acquire)).await;
+    assert_eq!(
+        (&after["status"], &after["lock"]["generation"]),
+        (&json!("refreshed"), &before["lock"]["generation"])
+    );
+    let there = routes::path(routes::IMAGE_ANNOTATIONS, &[DEMO_PROJECT, "cat.jpg"]);
+    let (_, body) = alice.get(&there).await;
+    assert!(
+        body["annotations"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .any(|one| one["id"] == saved["id"])
+    );
+}
+
+#[tokio::test]
 async fn the_demo_is_seeded_once_and_only_where_nobody_is() {
     let folder = tempfile::tempdir().expect("a folder");
     assert!(done(folder.path(), &["demo"]).contains("alice-demo-1"));

@@ -10,8 +10,7 @@ use serde::Deserialize;
 use super::answer::Answered;
 use super::extract::{Asked, At, Body, Caller, Context};
 use super::{Server, ok};
-use crate::service::BatchOp;
-use crate::store::ImageKey;
+use crate::service::{BatchOp, ImageKey};
 
 pub(super) async fn of_image(
     State(server): State<Server>,

@@ -11,8 +11,7 @@ use serde::Deserialize;
 use super::answer::Answered;
 use super::extract::{Asked, At, Caller};
 use super::{Server, ok};
-use crate::service::{Content, Upload, taken};
-use crate::store::Added;
+use crate::service::{Added, Content, Upload, taken};
 
 #[derive(Deserialize)]
 pub(super) struct Page {

@@ -10,8 +10,7 @@ use serde::Serialize;
 use super::answer::Answered;
 use super::extract::{At, Body, Caller};
 use super::{Server, ok};
-use crate::service::{LabelFields, MemberChange, NewMember, ProjectFields, taken};
-use crate::store::{Added, Member};
+use crate::service::{Added, LabelFields, Member, MemberChange, NewMember, ProjectFields, taken};
 
 pub(super) async fn list(State(server): State<Server>, Caller(user): Caller) -> Answered {
     Ok(ok(server.service.projects(user).await?))

@@ -3,8 +3,8 @@
 use lockstep_wire::annotations::SaveNotes;
 use lockstep_wire::{
     Annotation, AnnotationId, Answer, ApiError, CreateAnnotation, Geometry, IdempotencyKey, ImageAnnotations,
-    ImageId, LabelId, ProjectId, Refusal, RefusalDetail, Removed, SaveContext, Saved, ServerEvent,
-    UpdateAnnotation, UserId, Version,
+    ImageId, ProjectId, Refusal, RefusalDetail, Removed, SaveContext, Saved, ServerEvent, UpdateAnnotation,
+    UserId, Version,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -257,24 +257,18 @@ impl Service {
             image_id,
             fields,
         } = request;
-        // Without an id of the client's, a key alone makes a retry the same create.
-        let id = id.unwrap_or_else(|| {
-            context
-                .key
-                .as_ref()
-                .map_or_else(AnnotationId::new, |key| AnnotationId(key.0.clone()))
-        });
+        // Without an id of the client's, the key makes a retry the same create.
+        let id = match (id, &context.key) {
+            (Some(id), _) => id,
+            (None, Some(key)) => AnnotationId(key.0.clone()),
+            (None, None) => AnnotationId::new(),
+        };
         check_text("The annotation id", id.as_str(), 64)?;
-        let label = fields.label_id.clone();
         let image = ImageKey {
             project: project_id,
             image: image_id,
         };
-        let edit = Edit::Create {
-            image: image.clone(),
-            fields,
-        };
-        self.plan(user, id, edit, Some(image), label, fingerprint, context)
+        self.plan(user, id, Edit::Create { image, fields }, fingerprint, context)
     }
 
     fn plan_update(
@@ -288,8 +282,7 @@ impl Service {
             check_geometry(geometry)?;
         }
         let fingerprint = fingerprint("update", id.as_str(), &request)?;
-        let label = request.label_id.clone().flatten();
-        self.plan(user, id, Edit::Update(request), None, label, fingerprint, context)
+        self.plan(user, id, Edit::Update(request), fingerprint, context)
     }
 
     fn plan_delete(
@@ -300,55 +293,45 @@ impl Service {
         context: SaveContext,
     ) -> Answer<Save> {
         let fingerprint = fingerprint("delete", id.as_str(), &version)?;
-        self.plan(
-            user,
-            id,
-            Edit::Delete { version },
-            None,
-            None,
-            fingerprint,
-            context,
-        )
+        self.plan(user, id, Edit::Delete { version }, fingerprint, context)
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one save, named once, right above"
-    )]
     fn plan(
         &self,
         user: UserId,
         id: AnnotationId,
         edit: Edit,
-        create_on: Option<ImageKey>,
-        label: Option<LabelId>,
         fingerprint: Vec<u8>,
         context: SaveContext,
     ) -> Answer<Save> {
-        check_client(context.client_id.as_ref())?;
-        if let Some(key) = &context.key {
+        let SaveContext {
+            key,
+            generation,
+            client_id,
+        } = context;
+        check_client(client_id.as_ref())?;
+        if let Some(key) = &key {
             check_text("The idempotency key", key.as_str(), 64)?;
         }
         let party = Party {
             user,
-            client: context.client_id,
+            client: client_id,
         };
         let question = SaveQuestion {
             party: party.clone(),
             annotation: id.clone(),
-            create_on,
-            label,
-            generation: context.generation,
-            key: context.key.map(|key| (key, fingerprint.clone())),
+            create_on: edit.creates_on().cloned(),
+            label: edit.names_label().cloned(),
+            generation,
+            key: key.map(|key| (key, fingerprint.clone())),
         };
-        let (lease, generation) = (self.settings.lease, context.generation);
         let intent = Intent {
             party,
             id,
             edit,
             generation,
             fingerprint,
-            lease,
+            lease: self.settings.lease,
         };
         Ok(Save {
             question,

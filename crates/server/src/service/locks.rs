@@ -525,111 +525,24 @@ pub(super) mod tests {
     #[test]
     fn an_image_is_given_to_one_party_at_a_time() {
         let role = |role, scene| LockScene { role, ..scene };
+        #[rustfmt::skip]
         let rows = [
             ("free", free(), party(1, None), false, "grant"),
             ("mine", held(1, None, 3), party(1, None), false, "renew"),
-            (
-                "mine, another window",
-                held(1, Some("a"), 3),
-                party(1, Some("b")),
-                false,
-                "held by 1",
-            ),
-            (
-                "mine, another window, take over",
-                held(1, Some("a"), 3),
-                party(1, Some("b")),
-                true,
-                "grant",
-            ),
+            ("mine, another window", held(1, Some("a"), 3), party(1, Some("b")), false, "held by 1"),
+            ("mine, another window, take over", held(1, Some("a"), 3), party(1, Some("b")), true, "grant"),
             ("another's", held(2, None, 3), party(1, None), false, "held by 2"),
-            (
-                "another's, take over",
-                held(2, None, 3),
-                party(1, None),
-                true,
-                "403",
-            ),
-            (
-                "another's, manager",
-                role(Some(Role::Manager), held(2, None, 3)),
-                party(1, None),
-                false,
-                "held by 2",
-            ),
-            (
-                "another's, manager, take over",
-                role(Some(Role::Manager), held(2, None, 3)),
-                party(1, None),
-                true,
-                "grant",
-            ),
-            (
-                "kept for another",
-                LockScene {
-                    hold: kept_for(2),
-                    ..free()
-                },
-                party(1, None),
-                false,
-                "held by 2",
-            ),
-            (
-                "kept for me",
-                LockScene {
-                    hold: kept_for(1),
-                    ..free()
-                },
-                party(1, None),
-                false,
-                "grant",
-            ),
-            (
-                "a viewer",
-                role(Some(Role::Viewer), free()),
-                party(1, None),
-                false,
-                "403",
-            ),
-            (
-                "a reviewer",
-                role(Some(Role::Reviewer), free()),
-                party(1, None),
-                false,
-                "403",
-            ),
+            ("another's, take over", held(2, None, 3), party(1, None), true, "403"),
+            ("another's, manager", role(Some(Role::Manager), held(2, None, 3)), party(1, None), false, "held by 2"),
+            ("another's, manager, take over", role(Some(Role::Manager), held(2, None, 3)), party(1, None), true, "grant"),
+            ("kept for another", LockScene { hold: kept_for(2), ..free() }, party(1, None), false, "held by 2"),
+            ("kept for me", LockScene { hold: kept_for(1), ..free() }, party(1, None), false, "grant"),
+            ("a viewer", role(Some(Role::Viewer), free()), party(1, None), false, "403"),
+            ("a reviewer", role(Some(Role::Reviewer), free()), party(1, None), false, "403"),
             ("a stranger", role(None, free()), party(1, None), false, "404"),
-            (
-                "deleted",
-                LockScene {
-                    image: Presence::Deleted,
-                    ..free()
-                },
-                party(1, None),
-                false,
-                "410",
-            ),
-            (
-                "a stranger, deleted",
-                LockScene {
-                    image: Presence::Deleted,
-                    role: None,
-                    ..free()
-                },
-                party(1, None),
-                false,
-                "404",
-            ),
-            (
-                "never there",
-                LockScene {
-                    image: Presence::Absent,
-                    ..free()
-                },
-                party(1, None),
-                false,
-                "404",
-            ),
+            ("deleted", LockScene { image: Presence::Deleted, ..free() }, party(1, None), false, "410"),
+            ("a stranger, deleted", LockScene { image: Presence::Deleted, role: None, ..free() }, party(1, None), false, "404"),
+            ("never there", LockScene { image: Presence::Absent, ..free() }, party(1, None), false, "404"),
         ];
         for (case, scene, party, take_over, expected) in rows {
             assert_eq!(acquire(&scene, &party, take_over), expected, "{case}");
@@ -651,66 +564,16 @@ pub(super) mod tests {
     #[test]
     fn a_beat_renews_its_own_grant_and_touches_no_other() {
         let lost = |reason| format!("423 {reason:?}");
+        #[rustfmt::skip]
         let rows = [
             ("mine", held(1, None, 3), party(1, None), None, "renew".to_owned()),
-            (
-                "mine, named",
-                held(1, None, 3),
-                party(1, None),
-                Some(3),
-                "renew".to_owned(),
-            ),
-            (
-                "an older grant of mine",
-                LockScene {
-                    named: past(2, Some(ReleaseReason::Expired)),
-                    ..held(1, None, 3)
-                },
-                party(1, None),
-                Some(2),
-                lost(LockLoss::Expired),
-            ),
-            (
-                "my other window's",
-                held(1, Some("a"), 3),
-                party(1, Some("b")),
-                None,
-                lost(LockLoss::Unknown),
-            ),
-            (
-                "another's",
-                held(2, None, 3),
-                party(1, None),
-                None,
-                lost(LockLoss::Unknown),
-            ),
-            (
-                "another's, who took it over",
-                LockScene {
-                    own_last: past(2, Some(ReleaseReason::TakenOver)),
-                    ..held(2, None, 3)
-                },
-                party(1, None),
-                None,
-                lost(LockLoss::TakenOver),
-            ),
-            (
-                "forced",
-                LockScene {
-                    own_last: past(2, Some(ReleaseReason::Forced)),
-                    ..free()
-                },
-                party(1, None),
-                None,
-                lost(LockLoss::Forced),
-            ),
-            (
-                "never mine",
-                free(),
-                party(1, None),
-                None,
-                lost(LockLoss::Unknown),
-            ),
+            ("mine, named", held(1, None, 3), party(1, None), Some(3), "renew".to_owned()),
+            ("an older grant of mine", LockScene { named: past(2, Some(ReleaseReason::Expired)), ..held(1, None, 3) }, party(1, None), Some(2), lost(LockLoss::Expired)),
+            ("my other window's", held(1, Some("a"), 3), party(1, Some("b")), None, lost(LockLoss::Unknown)),
+            ("another's", held(2, None, 3), party(1, None), None, lost(LockLoss::Unknown)),
+            ("another's, who took it over", LockScene { own_last: past(2, Some(ReleaseReason::TakenOver)), ..held(2, None, 3) }, party(1, None), None, lost(LockLoss::TakenOver)),
+            ("forced", LockScene { own_last: past(2, Some(ReleaseReason::Forced)), ..free() }, party(1, None), None, lost(LockLoss::Forced)),
+            ("never mine", free(), party(1, None), None, lost(LockLoss::Unknown)),
         ];
         for (case, scene, party, generation, expected) in rows {
             let decided = match decide_heartbeat(&scene, &party, generation.map(Generation), LEASE) {
@@ -727,21 +590,14 @@ pub(super) mod tests {
 
     #[test]
     fn a_release_frees_its_own_grant_and_no_other() {
+        #[rustfmt::skip]
         let rows = [
             ("mine", held(1, None, 3), None, true),
             ("mine, named", held(1, None, 3), Some(3), true),
             ("an older grant of mine", held(1, None, 3), Some(2), false),
             ("another's", held(2, None, 3), None, false),
             ("free", free(), None, false),
-            (
-                "mine, though no longer a member",
-                LockScene {
-                    role: None,
-                    ..held(1, None, 3)
-                },
-                None,
-                true,
-            ),
+            ("mine, though no longer a member", LockScene { role: None, ..held(1, None, 3) }, None, true),
         ];
         for (case, scene, generation, released) in rows {
             let decision = decide_release(&scene, &party(1, None), generation.map(Generation));
@@ -788,153 +644,31 @@ pub(super) mod tests {
             newest: Generation(newest),
             ..scene
         };
+        #[rustfmt::skip]
         let rows = [
             // No generation named.
             ("never locked, free", free(), party(1, None), None, "go"),
-            (
-                "never locked, another's",
-                held(2, None, 3),
-                party(1, None),
-                None,
-                "locked",
-            ),
-            (
-                "never locked, kept for another",
-                LockScene {
-                    hold: kept_for(2),
-                    ..free()
-                },
-                party(1, None),
-                None,
-                "locked",
-            ),
-            (
-                "mine",
-                own(past(3, None), 3, held(1, None, 3)),
-                party(1, None),
-                None,
-                "go",
-            ),
-            (
-                "my other window's",
-                held(1, Some("a"), 3),
-                party(1, Some("b")),
-                None,
-                "locked",
-            ),
-            (
-                "forced",
-                own(past(3, Some(Forced)), 3, free()),
-                party(1, None),
-                None,
-                "lost Forced",
-            ),
-            (
-                "forced, held again",
-                own(past(3, Some(Forced)), 4, held(2, None, 4)),
-                party(1, None),
-                None,
-                "lost Forced",
-            ),
-            (
-                "taken over",
-                own(past(3, Some(TakenOver)), 4, held(2, None, 4)),
-                party(1, None),
-                None,
-                "lost TakenOver",
-            ),
-            (
-                "expired, nobody since",
-                own(past(3, Some(Expired)), 3, free()),
-                party(1, None),
-                None,
-                "regrant",
-            ),
-            (
-                "expired, not yet ended",
-                own(past(3, None), 3, free()),
-                party(1, None),
-                None,
-                "regrant",
-            ),
-            (
-                "expired, someone since",
-                own(past(3, Some(Expired)), 4, free()),
-                party(1, None),
-                None,
-                "lost Expired",
-            ),
-            (
-                "expired, another's",
-                own(past(3, Some(Expired)), 4, held(2, None, 4)),
-                party(1, None),
-                None,
-                "locked",
-            ),
-            (
-                "released",
-                own(past(3, Some(Released)), 5, free()),
-                party(1, None),
-                None,
-                "go",
-            ),
+            ("never locked, another's", held(2, None, 3), party(1, None), None, "locked"),
+            ("never locked, kept for another", LockScene { hold: kept_for(2), ..free() }, party(1, None), None, "locked"),
+            ("mine", own(past(3, None), 3, held(1, None, 3)), party(1, None), None, "go"),
+            ("my other window's", held(1, Some("a"), 3), party(1, Some("b")), None, "locked"),
+            ("forced", own(past(3, Some(Forced)), 3, free()), party(1, None), None, "lost Forced"),
+            ("forced, held again", own(past(3, Some(Forced)), 4, held(2, None, 4)), party(1, None), None, "lost Forced"),
+            ("taken over", own(past(3, Some(TakenOver)), 4, held(2, None, 4)), party(1, None), None, "lost TakenOver"),
+            ("expired, nobody since", own(past(3, Some(Expired)), 3, free()), party(1, None), None, "regrant"),
+            ("expired, not yet ended", own(past(3, None), 3, free()), party(1, None), None, "regrant"),
+            ("expired, someone since", own(past(3, Some(Expired)), 4, free()), party(1, None), None, "lost Expired"),
+            ("expired, another's", own(past(3, Some(Expired)), 4, held(2, None, 4)), party(1, None), None, "locked"),
+            ("released", own(past(3, Some(Released)), 5, free()), party(1, None), None, "go"),
             // A generation named.
-            (
-                "mine, named",
-                named(past(3, None), 3, held(1, None, 3)),
-                party(1, None),
-                Some(3),
-                "go",
-            ),
-            (
-                "mine, an older one",
-                named(past(2, Some(Expired)), 3, held(1, None, 3)),
-                party(1, None),
-                Some(2),
-                "lost Expired",
-            ),
-            (
-                "named, forced",
-                named(past(3, Some(Forced)), 3, free()),
-                party(1, None),
-                Some(3),
-                "lost Forced",
-            ),
-            (
-                "named, expired, nobody since",
-                named(past(3, Some(Expired)), 3, free()),
-                party(1, None),
-                Some(3),
-                "regrant",
-            ),
-            (
-                "named, expired, someone since",
-                named(past(3, Some(Expired)), 4, free()),
-                party(1, None),
-                Some(3),
-                "lost Expired",
-            ),
-            (
-                "named, released, under way",
-                named(past(3, Some(Released)), 3, free()),
-                party(1, None),
-                Some(3),
-                "go",
-            ),
-            (
-                "named, released, someone since",
-                named(past(3, Some(Released)), 4, free()),
-                party(1, None),
-                Some(3),
-                "lost Unknown",
-            ),
-            (
-                "named, never given",
-                named(None, 3, free()),
-                party(1, None),
-                Some(7),
-                "lost Unknown",
-            ),
+            ("mine, named", named(past(3, None), 3, held(1, None, 3)), party(1, None), Some(3), "go"),
+            ("mine, an older one", named(past(2, Some(Expired)), 3, held(1, None, 3)), party(1, None), Some(2), "lost Expired"),
+            ("named, forced", named(past(3, Some(Forced)), 3, free()), party(1, None), Some(3), "lost Forced"),
+            ("named, expired, nobody since", named(past(3, Some(Expired)), 3, free()), party(1, None), Some(3), "regrant"),
+            ("named, expired, someone since", named(past(3, Some(Expired)), 4, free()), party(1, None), Some(3), "lost Expired"),
+            ("named, released, under way", named(past(3, Some(Released)), 3, free()), party(1, None), Some(3), "go"),
+            ("named, released, someone since", named(past(3, Some(Released)), 4, free()), party(1, None), Some(3), "lost Unknown"),
+            ("named, never given", named(None, 3, free()), party(1, None), Some(7), "lost Unknown"),
         ];
         for (case, scene, party, generation, expected) in rows {
             let decided = match decide_write_lock(&scene, &party, generation.map(Generation)) {

@@ -22,6 +22,7 @@ mod operator;
 mod projects;
 mod saves;
 
+pub use crate::store::{Added, ImageKey, Member};
 pub use annotations::{BatchAnswer, BatchOp, BatchResult, History};
 pub use images::{Content, Upload};
 pub use in_process::InProcess;

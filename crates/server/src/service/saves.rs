@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lockstep_wire::{
-    Annotation, AnnotationFields, AnnotationId, Generation, Refusal, RefusalDetail, Role, UpdateAnnotation,
-    UserId, Version,
+    Annotation, AnnotationFields, AnnotationId, Generation, LabelId, Refusal, RefusalDetail, Role,
+    UpdateAnnotation, UserId, Version,
 };
 
 use super::locks::{WriteLock, decide_write_lock};
@@ -35,6 +35,23 @@ pub(super) enum Edit {
     Delete {
         version: Version,
     },
+}
+
+impl Edit {
+    pub(super) fn creates_on(&self) -> Option<&ImageKey> {
+        match self {
+            Self::Create { image, .. } => Some(image),
+            _ => None,
+        }
+    }
+
+    pub(super) fn names_label(&self) -> Option<&LabelId> {
+        match self {
+            Self::Create { fields, .. } => fields.label_id.as_ref(),
+            Self::Update(update) => update.label_id.as_ref()?.as_ref(),
+            Self::Delete { .. } => None,
+        }
+    }
 }
 
 /// The contract's order: authorise, applied before?, lock, version, write (B1).

@@ -55,7 +55,7 @@ async fn user(store: &dyn Store, name: &str) -> User {
 }
 
 /// A project of Ann's with an image in it.
-async fn project(store: &dyn Store, id: &str) -> (User, ImageKey) {
+pub(super) async fn project(store: &dyn Store, id: &str) -> (User, ImageKey) {
     let ann = user(store, "ann").await;
     let project = NewProject {
         id: id.into(),
@@ -251,6 +251,15 @@ fn grant_for(lease: Span) -> impl Fn(&LockScene) -> LockDecision + Send + 'stati
         expires_at: scene.now + lease,
         device: Some("desk".into()),
     }
+}
+
+/// Gives the image to someone for five minutes.
+pub(super) async fn grant(store: &dyn Store, key: &ImageKey, user: &User) -> Lock {
+    lock(store, key, &party(user, None), None, grant_for(LEASE))
+        .await
+        .1
+        .lock
+        .expect("a lock")
 }
 
 fn nothing(_: &LockScene) -> LockDecision {

@@ -35,8 +35,8 @@ pub struct World {
 pub fn quick() -> Settings {
     Settings {
         sweep_every: Duration::from_millis(50),
-        force_hold: Duration::from_millis(400),
-        ..Settings::with_lease(Duration::from_millis(700))
+        force_hold: Duration::from_millis(1500),
+        ..Settings::with_lease(Duration::from_millis(1200))
     }
 }
 

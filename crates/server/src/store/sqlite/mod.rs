@@ -303,7 +303,7 @@ impl Store for SqliteStore {
     }
 
     async fn settle_locks(&self) -> Result<Vec<Ended>> {
-        self.write(|tx| locks::settle(tx, clock::now(tx)?)).await
+        self.write(locks::sweep).await
     }
 
     async fn save(&self, saves: Vec<Save>) -> Result<SaveReport> {
@@ -374,6 +374,56 @@ mod tests {
         // It had lapsed before the server went away.
         lock("-250000", "-240000").await.expect("a lock");
         assert_eq!(store.settle_locks().await.expect("a sweep").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_lock_granted_after_a_long_quiet_time_is_not_lengthened_by_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("db.sqlite")).expect("a store");
+        let (user, key) = crate::store::conformance::project(&store, "p").await;
+        store
+            .write(|tx| Ok(tx.execute("UPDATE server SET alive_at = alive_at - 3600000", [])?))
+            .await
+            .expect("an hour ago");
+        store.settle_locks().await.expect("a sweep");
+        let granted = crate::store::conformance::grant(&store, &key, &user).await;
+        store.settle_locks().await.expect("a sweep");
+        assert_eq!(store.locks(&key.project).await.expect("a list").0, [granted]);
+    }
+
+    #[tokio::test]
+    async fn e34_a_thousand_locks_that_lapse_at_once_hold_nobody_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("db.sqlite")).expect("a store");
+        let (user, key) = crate::store::conformance::project(&store, "p").await;
+        let lapsed = format!(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+             INSERT INTO image_locks (project_id, image_id, user_id, locked_at, expires_at, heartbeat_at, generation)
+             SELECT 'p', iif(i = 1000, 'i', 'lapsed ' || i), {}, 0, i, 0, 1 FROM n",
+            user.id
+        );
+        store
+            .write(move |tx| Ok(tx.execute_batch(&lapsed)?))
+            .await
+            .expect("locks");
+        // The last to lapse is free at once, though its turn in the clean-up has not come.
+        assert_eq!(
+            crate::store::conformance::grant(&store, &key, &user)
+                .await
+                .image_id,
+            key.image
+        );
+        let mut sweeps = 0;
+        loop {
+            let ended = store.settle_locks().await.expect("a sweep").len();
+            assert!(ended <= 200, "{ended} at once");
+            if ended == 0 {
+                break;
+            }
+            sweeps += 1;
+        }
+        assert_eq!(sweeps, 4, "the rest of a thousand, two hundred at a time");
+        assert_eq!(store.locks(&key.project).await.expect("a list").0.len(), 1);
     }
 
     #[tokio::test]
