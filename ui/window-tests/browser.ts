@@ -1,7 +1,7 @@
 /** The window over the made-up world, in a real browser: Debian's Chromium, or the one that `CHROMIUM` names. */
 
 import { fileURLToPath } from "node:url";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { createServer, type ViteDevServer } from "vite";
 import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
 
@@ -19,6 +19,8 @@ const QUIET = [
 
 let server: ViteDevServer;
 let browser: Browser;
+/** One for each kind of screen: they keep the modules that they have loaded. */
+const contexts = new Map<string, Promise<BrowserContext>>();
 
 /** Call at the top of a test file. */
 export function useBrowser(): void {
@@ -39,7 +41,10 @@ export function useBrowser(): void {
 
 /** A window in which `scene` has been played. Whatever it throws or logs as an error fails the test. */
 export async function openScene(scene: string, options: BrowserContextOptions = {}): Promise<Page> {
-	const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, ...options });
+	const screen = { viewport: { width: 1280, height: 800 }, ...options };
+	const key = JSON.stringify(screen);
+	if (!contexts.has(key)) contexts.set(key, browser.newContext(screen));
+	const page = await ((await contexts.get(key)) as BrowserContext).newPage();
 	const errors: string[] = [];
 	page.on("pageerror", (error) => errors.push(error.message));
 	page.on("console", (message) => message.type() === "error" && errors.push(message.text()));

@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import type { AxeResults } from "axe-core";
-import type { BrowserContextOptions, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { SCENES } from "../src/backend/fake";
 import { openScene, useBrowser } from "./browser";
@@ -32,11 +32,6 @@ const DOINGS: Record<string, (page: Page) => Promise<void>> = {
 	editing: (page) => page.getByTestId("shape-row").nth(4).click(),
 };
 
-const PLACES: Record<string, BrowserContextOptions> = {
-	light: { colorScheme: "light" },
-	dark: { colorScheme: "dark" },
-};
-
 async function look(page: Page, name: string): Promise<void> {
 	await page.screenshot({ path: `${OUT}${name}.png` });
 	await page.evaluate(AXE);
@@ -49,12 +44,13 @@ async function look(page: Page, name: string): Promise<void> {
 	expect(found).toEqual([]);
 }
 
-describe.each(Object.keys(SCENES))("%s", (scene) => {
-	it.each(Object.keys(PLACES))("%s", async (place) => {
-		const page = await openScene(scene, PLACES[place]);
-		await DOINGS[scene]?.(page);
-		await look(page, `${scene}-${place}`);
-	});
+it.each(Object.keys(SCENES))("%s", async (scene) => {
+	const page = await openScene(scene);
+	await DOINGS[scene]?.(page);
+	for (const colorScheme of ["light", "dark"] as const) {
+		await page.emulateMedia({ colorScheme });
+		await look(page, `${scene}-${colorScheme}`);
+	}
 });
 
 describe("what opens in front", () => {
@@ -67,14 +63,14 @@ describe("what opens in front", () => {
 		},
 	};
 	it.each(Object.keys(inFront))("%s", async (name) => {
-		const page = await openScene("editing", PLACES.light);
+		const page = await openScene("editing");
 		await inFront[name]?.(page);
 		await page.getByRole(name === "account" ? "menu" : name === "sign_out" ? "alertdialog" : "dialog").waitFor();
 		await look(page, `front-${name}`);
 	});
 
 	it("force release", async () => {
-		const page = await openScene("read_only", PLACES.dark);
+		const page = await openScene("read_only");
 		await page.getByTestId("force-release").click();
 		await page.getByRole("alertdialog").waitFor();
 		await look(page, "front-force-release");

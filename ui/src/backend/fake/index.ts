@@ -21,7 +21,7 @@ export function fakeFromAddress(search: string): Backend {
 		return stop;
 	};
 	// For whoever takes a picture: the scene has been played.
-	setTimeout(() => Object.assign(world, { settled: true }), 1500);
+	setTimeout(() => Object.assign(world, { settled: true }), 900);
 	// From the console: `world.setOnline(false)`.
 	Object.assign(globalThis, { world });
 	return world;
