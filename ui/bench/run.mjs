@@ -36,6 +36,8 @@ const receiver = {
 const server = await createServer({
 	root: new URL("..", import.meta.url).pathname,
 	configFile: false,
+	// Not the one of a development server that may be running beside us.
+	cacheDir: "node_modules/.vite-bench",
 	plugins: [svelte(), receiver],
 	logLevel: "warn",
 	server: { port: 0, host: "127.0.0.1", hmr: false },
