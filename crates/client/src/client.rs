@@ -9,6 +9,7 @@ use lockstep_wire::{
     AnnotationId, Answer, Api, ApiError, Image, ImageId, Label, LoginRequest, ProjectId, Refusal, User,
 };
 use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use url::Url;
@@ -141,6 +142,7 @@ async fn start<A: Api>(
         server: server_name(&config.server),
         data_dir: config.data_dir.clone(),
         events,
+        runtime: Handle::current(),
         this_run_only: this_run_only.clone(),
         person: Mutex::new(Person {
             user,

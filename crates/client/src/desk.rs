@@ -69,7 +69,7 @@ impl<A: Api> Desk<A> {
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
+        tasks.spawn_on(task, &self.station.runtime);
     }
 
     /// Stops everything; what was asked of the cache is still done.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use lockstep_wire::{Answer, Api, ApiError, ClientId, Refusal, User};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::link::Link;
@@ -23,6 +24,8 @@ pub(crate) struct Station<A> {
     /// As it is shown and stored.
     pub server: String,
     pub events: mpsc::UnboundedSender<Event>,
+    /// Where everything runs, whoever calls.
+    pub runtime: Handle,
     pub this_run_only: watch::Receiver<Option<String>>,
     pub person: Mutex<Person>,
 }
