@@ -52,6 +52,11 @@ export async function openScene(scene: string, options: BrowserContextOptions = 
 		await page.close();
 		expect(errors).toEqual([]);
 	});
+	// A new window remembers nothing, but keeps what it learns when it is loaded again.
+	await page.addInitScript(() => {
+		if (!sessionStorage.getItem("opened")) localStorage.clear();
+		sessionStorage.setItem("opened", "yes");
+	});
 	await page.goto(`${server.resolvedUrls?.local[0]}?scene=${scene}`);
 	await page.waitForFunction(() => (globalThis as { world?: { settled?: boolean } }).world?.settled);
 	return page;

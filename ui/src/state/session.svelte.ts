@@ -38,7 +38,7 @@ export class Session {
 
 	/** Opens an image in place of the one that is open; when that comes to nothing, goes back to it. */
 	async open(project: ProjectId, image: ImageId): Promise<void> {
-		if (this.opening === image) return;
+		if (this.opening === image || (this.editable && this.#shows(project, image))) return;
 		const attempt = ++this.#attempt;
 		const before = this.view;
 		this.opening = image;
@@ -82,7 +82,7 @@ export class Session {
 
 	/** Takes in news of the open image. */
 	changed(view: SessionView): void {
-		if (view.image_id === this.view?.image_id) this.view = view;
+		if (this.#shows(view.project_id, view.image_id)) this.view = view;
 	}
 
 	apply(delta: Delta): void {
@@ -147,6 +147,10 @@ export class Session {
 		const { project_id, image_id } = this.view;
 		const kept = await this.#backend.kept(project_id, image_id).catch(() => []);
 		if (this.view?.image_id === image_id) this.kept = kept;
+	}
+
+	#shows(project: ProjectId, image: ImageId): boolean {
+		return this.view?.project_id === project && this.view.image_id === image;
 	}
 
 	/** The core has let go of it for another that was then not opened. */

@@ -24,6 +24,8 @@ export class Sync {
 
 	async load(): Promise<void> {
 		this.save = await this.#backend.save();
+		// The network may have gone before the window listened.
+		if (this.save.state === "offline") this.online = false;
 	}
 
 	/** Runs `change`; until it returns, nothing says *saved*. */
