@@ -1,1 +1,9 @@
-fn main() {}
+//! Checks the configuration and writes the permissions of Lockstep's own commands.
+
+fn main() {
+    let attributes =
+        tauri_build::Attributes::new().capabilities_path_pattern("./src-tauri/capabilities/**/*");
+    if let Err(error) = tauri_build::try_build(attributes) {
+        panic!("{error:#}");
+    }
+}
