@@ -10,6 +10,12 @@ import { BLEED, paintSettled } from "./settled-look";
 import { Slices } from "./slices";
 import { onDevice, sameView, type View } from "./viewport";
 
+/** While the view moves, what is left of a frame after the layers are painted. */
+const SLICE_MOVING_MS = 4;
+/** While it rests: input that comes meanwhile is still shown within two frames. */
+const SLICE_RESTING_MS = 10;
+const RESTING_AFTER_MS = 40;
+
 export interface Layers {
 	photo: HTMLCanvasElement;
 	settled: HTMLCanvasElement;
@@ -40,6 +46,7 @@ export class Painter {
 	readonly #late = new Set<AnnotationId>();
 	#frame = 0;
 	#viewMoved = true;
+	#movedAt = -Infinity;
 
 	constructor(
 		private readonly layers: Layers,
@@ -54,7 +61,7 @@ export class Painter {
 			paint: (context, shape, { scale }, crowded) =>
 				paintSettled(context, shape, { inks: this.inks, pixel: this.#ratio / scale, ratio: this.#ratio, crowded }),
 		});
-		this.#slices = new Slices((now, until) => this.#work(now, until));
+		this.#slices = new Slices((now) => this.#work(now));
 	}
 
 	/** All shapes are drawn as they are, at the present zoom. */
@@ -80,7 +87,8 @@ export class Painter {
 		const turned = onDevice(view, this.#ratio);
 		if (sameView(turned, this.#view)) return;
 		this.#view = turned;
-		this.#settled.turnTo(turned, performance.now());
+		this.#movedAt = performance.now();
+		this.#settled.turnTo(turned, this.#movedAt);
 		this.#viewMoved = true;
 		this.#slices.wake();
 		this.touch();
@@ -154,8 +162,9 @@ export class Painter {
 		this.#changed = [];
 	}
 
-	#work(now: number, until: number): number | null {
-		const again = this.#settled.work(now, until);
+	#work(now: number): number | null {
+		const slice = now - this.#movedAt < RESTING_AFTER_MS ? SLICE_MOVING_MS : SLICE_RESTING_MS;
+		const again = this.#settled.work(now, now + slice);
 		if (this.#settled.sharp) this.#late.clear();
 		if (this.#settled.outdated) this.touch();
 		return again;

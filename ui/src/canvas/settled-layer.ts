@@ -192,7 +192,7 @@ export class SettledLayer {
 	#nearEdge(): boolean {
 		const { x, y } = this.#front.frame;
 		const away = Math.max(Math.abs(this.#view.x + MARGIN - x), Math.abs(this.#view.y + MARGIN - y));
-		return away > MARGIN / 2;
+		return away > MARGIN * 0.75;
 	}
 
 	#overviewOnPicture(): Rect {

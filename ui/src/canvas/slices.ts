@@ -1,15 +1,12 @@
 /** Runs long work in slices, between which the window answers its user. */
 
-/** Half a frame: input that comes meanwhile is still shown by the next one. */
-const SLICE_MS = 8;
-
 export class Slices {
 	readonly #channel = new MessageChannel();
 	#waiting = false;
 	#timer: ReturnType<typeof setTimeout> | undefined;
 
-	/** `work` goes on until the moment it is given, and says after how many ms it wants to go on; `null`: it is done. */
-	constructor(private readonly work: (now: number, until: number) => number | null) {
+	/** `work` does a slice, and says after how many ms it wants to go on; `null`: it is done. */
+	constructor(private readonly work: (now: number) => number | null) {
 		this.#channel.port1.onmessage = () => this.#run();
 	}
 
@@ -31,8 +28,7 @@ export class Slices {
 
 	#run(): void {
 		this.#waiting = false;
-		const now = performance.now();
-		const again = this.work(now, now + SLICE_MS);
+		const again = this.work(performance.now());
 		if (again !== null) this.wake(again);
 	}
 }
