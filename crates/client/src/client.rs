@@ -505,10 +505,12 @@ impl<A: Api> Client<A> {
                 step(tx, &at, rights)
             })
             .await?;
-        desk.sync.wake();
         desk.announce_save().await;
         desk.announce_image(&place).await;
-        desk.delta(&place, touched).await
+        let delta = desk.delta(&place, touched).await;
+        // Only now, so that the window does not hear of the save before it hears of the edit.
+        desk.sync.wake();
+        delta
     }
 
     /// Asks for the lock of the open image after it was lost, or after looking only.

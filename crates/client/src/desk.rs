@@ -31,6 +31,8 @@ pub(crate) struct Desk<A: Api> {
     pub sync: Sync,
     pub follows: Follows,
     save: Mutex<SaveView>,
+    /// Held from reading a fact to telling it, so that no older one is told after a newer.
+    telling: tokio::sync::Mutex<()>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -54,6 +56,7 @@ impl<A: Api> Desk<A> {
             sync: Sync::default(),
             follows: Follows::default(),
             save: Mutex::default(),
+            telling: tokio::sync::Mutex::default(),
             tasks: Mutex::default(),
         });
         desk.announce_save().await;
@@ -166,6 +169,7 @@ impl<A: Api> Desk<A> {
 
     /// Tells of an image's row.
     pub(crate) async fn announce_image(&self, place: &Place) {
+        let _turn = self.telling.lock().await;
         let at = place.clone();
         match self.cache.read(move |tx| images::row(tx, &at)).await {
             Ok(Some(mut row)) => {
@@ -195,6 +199,7 @@ impl<A: Api> Desk<A> {
         if !is_open || touched.is_empty() {
             return;
         }
+        let _turn = self.telling.lock().await;
         match self.delta(place, touched).await {
             Ok(delta) => self.station.tell(Event::Annotations(delta)),
             Err(error) => tracing::error!(%error, "changed annotations could not be read"),
@@ -203,6 +208,7 @@ impl<A: Api> Desk<A> {
 
     /// Tells where the changes stand, when that is news.
     pub(crate) async fn announce_save(&self) {
+        let _turn = self.telling.lock().await;
         match self.cache.read(|tx| outbox::counts(tx)).await {
             Ok(counts) => {
                 let view = self.save_view(counts);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures::StreamExt as _;
 use lockstep_wire::changes::ReleaseReason;
-use lockstep_wire::{Answer, Api, ImageId, ProjectId, ServerEvent};
+use lockstep_wire::{Answer, Api, ApiError, ImageId, ProjectId, ServerEvent};
 use tokio::sync::Notify;
 
 use crate::board::holder_of;
@@ -25,6 +25,8 @@ use crate::{Error, Place};
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 /// Without events it is all there is, and a watched image's freedom is told within two seconds.
 const POLL_EVERY: Duration = Duration::from_secs(2);
+/// A server that refuses will not soon think better of it; a member may be let in again.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 /// A stream that broke is asked for again this soon at first.
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// After a forced release the image is kept this long for the one who forced it.
@@ -121,6 +123,7 @@ struct Memory {
 
 async fn run_follow<A: Api>(desk: &Arc<Desk<A>>, project: &ProjectId, followed: &Followed) {
     let mut memory = Memory::default();
+    let station = &desk.station;
     loop {
         let mut pauses = ExponentialBuilder::default()
             .with_min_delay(RETRY_FIRST)
@@ -128,8 +131,8 @@ async fn run_follow<A: Api>(desk: &Arc<Desk<A>>, project: &ProjectId, followed: 
             .without_max_times()
             .build();
         loop {
-            desk.station.link.until_online().await;
-            let station = &desk.station;
+            station.link.until_online().await;
+            let mut pause = pauses.next().unwrap_or(POLL_EVERY);
             if !station.must_sign_in_again() {
                 let heard = run_events(desk, project, followed, &mut memory).await;
                 followed.live.store(false, Ordering::Release);
@@ -142,10 +145,13 @@ async fn run_follow<A: Api>(desk: &Arc<Desk<A>>, project: &ProjectId, followed: 
                     }
                     Err(error) => tracing::debug!(%error, "no events"),
                 }
-                refresh_locks(desk, project, &mut memory).await;
+                if let Err(ApiError::Refused(detail)) = refresh_locks(desk, project, &mut memory).await {
+                    tracing::warn!(%detail, "the locks are not for this person to see");
+                    pause = REFUSED_PAUSE;
+                }
             }
             tokio::select! {
-                () = tokio::time::sleep(pauses.next().unwrap_or(POLL_EVERY)) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = followed.poke.notified() => {}
             }
         }
@@ -172,8 +178,8 @@ async fn run_events<A: Api>(
                 Some(event) => apply_event(desk, project, followed, memory, event).await,
                 None => return Ok(()),
             },
-            _ = check.tick() => refresh_locks(desk, project, memory).await,
-            () = followed.poke.notified() => refresh_locks(desk, project, memory).await,
+            _ = check.tick() => { refresh_locks(desk, project, memory).await?; }
+            () = followed.poke.notified() => { refresh_locks(desk, project, memory).await?; }
         }
     }
 }
@@ -237,7 +243,7 @@ async fn apply_event<A: Api>(
 }
 
 /// Reads who holds what, and tells what is different from what was known.
-async fn refresh_locks<A: Api>(desk: &Arc<Desk<A>>, project: &ProjectId, memory: &mut Memory) {
+async fn refresh_locks<A: Api>(desk: &Arc<Desk<A>>, project: &ProjectId, memory: &mut Memory) -> Answer<()> {
     // Before the list is asked for: one that is on its way says nothing of an image watched since.
     let watched = desk
         .cache
@@ -247,9 +253,7 @@ async fn refresh_locks<A: Api>(desk: &Arc<Desk<A>>, project: &ProjectId, memory:
             tracing::error!(%error, "the watches could not be read");
             Vec::new()
         });
-    let Ok(list) = desk.station.ask(desk.station.api.locks(project)).await else {
-        return;
-    };
+    let list = desk.station.ask(desk.station.api.locks(project)).await?;
     let now = desk.station.clock.steady();
     memory.kept.retain(|_, until| *until > now);
     let taken: HashSet<ImageId> = list.locks.iter().map(|lock| lock.image_id.clone()).collect();
@@ -287,6 +291,7 @@ async fn refresh_locks<A: Api>(desk: &Arc<Desk<A>>, project: &ProjectId, memory:
     for place in watched.iter().filter(is_free) {
         tell_watcher(desk, place).await;
     }
+    Ok(())
 }
 
 /// Tells that an image is free to whoever waits for it: once, for the watch is removed before it is told.

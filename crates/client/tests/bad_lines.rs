@@ -208,13 +208,13 @@ async fn one_refused_record_does_not_hold_up_the_others() {
     let (world, line, ann) = begin(Settings::default()).await;
     ann.open(&street()).await;
     line.plan("", usize::MAX, Fault::Portal);
+    let mut unknown_label = at_x(1.0);
+    unknown_label.label_id = Some("no such label".into());
+    ann.put(&lockstep_wire::AnnotationId::new(), unknown_label).await;
     ann.told_of("offline", |event| {
         matches!(event, Event::Connection { online: false }).then_some(())
     })
     .await;
-    let mut unknown_label = at_x(1.0);
-    unknown_label.label_id = Some("no such label".into());
-    ann.put(&lockstep_wire::AnnotationId::new(), unknown_label).await;
     ann.draw(2.0).await;
     line.heal();
     until("the other is stored", async || {

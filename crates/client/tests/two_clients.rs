@@ -461,7 +461,7 @@ async fn what_was_deleted_and_sent_comes_back_by_undo() {
         })
         .await
         .expect("removed");
-    assert_eq!(delta.removed, [id.clone()]);
+    assert_eq!(delta.removed, std::slice::from_ref(&id));
     ann.synced().await;
     assert!(world.stored(&street()).await.is_empty());
     ann.client.undo().await.expect("undone");
@@ -554,4 +554,27 @@ async fn everything_visited_once_works_without_the_network() {
     assert_eq!(ann.open(&harbour()).await.session.access, Access::Offline);
     let missing = ann.client.picture(&project(), &harbour()).await;
     assert_eq!(missing.err(), Some(lockstep_client::Error::PictureNotHere));
+}
+
+#[tokio::test]
+async fn the_same_core_runs_over_the_server_in_its_own_process() {
+    let world = World::begin(Settings::default()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (config, ports) = world::machine(world.url(), folder.path(), &std::sync::Arc::default());
+    let (client, _events) = lockstep_client::Client::start_with(config, ports, world.service().caller())
+        .await
+        .expect("a client");
+    client
+        .sign_in(&world::email("ann"), world::PASSWORD)
+        .await
+        .expect("signed in");
+    client.open_project(&project()).await.expect("rows");
+    let opened = client
+        .open_image(&project(), &street(), false)
+        .await
+        .expect("an outcome");
+    assert!(matches!(opened, OpenOutcome::Opened { .. }));
+    assert_eq!(world.holder(&street()).await.as_deref(), Some("ann"));
+    client.shutdown(Duration::from_millis(1500)).await;
+    assert_eq!(world.locks().await, 0);
 }

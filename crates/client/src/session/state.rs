@@ -448,7 +448,7 @@ fn take_back(state: State, attempt: Attempt) -> (State, Vec<Effect>) {
 fn granted(state: State, attempt: Attempt, place: Place, renewal: Renewal) -> (State, Vec<Effect>) {
     if state.asking() != Some(attempt) {
         // Nobody waits for this grant any more. Where the same image is asked for again, that answer settles it.
-        let release = (state.wants() != Some(&place)).then(|| Effect::Release { place });
+        let release = (state.wants() != Some(&place)).then_some(Effect::Release { place });
         return (state, release.into_iter().collect());
     }
     let mut effects = Vec::new();

@@ -402,3 +402,217 @@ fn apply_rival(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::Cache;
+    use crate::cache::annotations::Rights;
+    use crate::cache::journal;
+    use crate::view::{Edit, EditChange};
+    use lockstep_wire::annotations::SaveNotes;
+    use lockstep_wire::{Annotation, AnnotationFields, Geometry, Saved, UserId};
+    use rusqlite::Transaction;
+
+    const ME: UserId = UserId(1);
+
+    fn place() -> Place {
+        Place::new(&"p".into(), &"a".into())
+    }
+
+    fn at_x(x: f64) -> AnnotationFields {
+        let attributes = serde_json::Map::new();
+        AnnotationFields {
+            label_id: None,
+            geometry: Geometry::bbox(x, 0.0, 5.0, 5.0),
+            attributes,
+        }
+    }
+
+    fn at_server(version: i64, x: f64) -> Annotation {
+        Annotation {
+            id: "x".into(),
+            project_id: "p".into(),
+            image_id: "a".into(),
+            fields: at_x(x),
+            created_by: ME,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_by: ME,
+            updated_at: DateTime::UNIX_EPOCH,
+            version: Version(version),
+        }
+    }
+
+    fn draw(db: &Connection, x: f64) {
+        let rights = Rights {
+            me: ME,
+            annotates: true,
+            edits_all: true,
+        };
+        let change = EditChange::Put {
+            id: "x".into(),
+            fields: at_x(x),
+        };
+        journal::edit(
+            db,
+            &place(),
+            rights,
+            Edit {
+                changes: vec![change],
+            },
+        )
+        .expect("a step");
+    }
+
+    fn seal(db: &Connection) -> Sent {
+        seal_next(db, &"x".into(), &IdempotencyKey::new())
+            .expect("sealed")
+            .expect("something to send")
+    }
+
+    fn answer(db: &Connection, sent: &Sent, fate: Fate) -> Option<ConflictView> {
+        apply_fate(db, &place(), sent, fate, DateTime::UNIX_EPOCH).expect("stored")
+    }
+
+    fn saved(version: i64, x: f64) -> Fate {
+        let saved = Saved {
+            annotation: at_server(version, x),
+            notes: SaveNotes::default(),
+        };
+        Fate::Stored(Success::Saved(Box::new(saved)))
+    }
+
+    fn working(db: &Connection) -> Option<AnnotationFields> {
+        annotations::get(db, &"x".into())
+            .expect("read")
+            .and_then(|stored| stored.working)
+    }
+
+    async fn on_a_real_file(test: impl FnOnce(&Transaction<'_>) + Send + 'static) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let cache = Cache::open(&dir.path().join("cache.sqlite"))
+            .await
+            .expect("a cache");
+        let done = cache.write(|tx| {
+            test(tx);
+            Ok(())
+        });
+        done.await.expect("done");
+    }
+
+    #[tokio::test]
+    async fn l5_what_was_sent_stays_word_for_word_the_same_whatever_is_drawn_meanwhile() {
+        on_a_real_file(|db| {
+            draw(db, 1.0);
+            let first = seal(db);
+            draw(db, 2.0);
+            assert_eq!(seal(db), first);
+            assert_eq!(first.write, Write::Create { fields: at_x(1.0) });
+            assert_eq!(answer(db, &first, saved(1, 1.0)), None);
+            let second = seal(db);
+            assert_ne!(second.key, first.key);
+            let Write::Update { request } = second.write else {
+                panic!("not an update")
+            };
+            assert_eq!(
+                (request.version, request.geometry),
+                (Version(1), Some(at_x(2.0).geometry))
+            );
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn e7_an_answer_that_comes_after_a_rivals_newer_version_does_not_bring_the_old_one_back() {
+        on_a_real_file(|db| {
+            draw(db, 1.0);
+            let sent = seal(db);
+            annotations::take_server(db, &at_server(2, 7.0)).expect("taken");
+            assert_eq!(working(db), Some(at_x(1.0)), "unsent work is not touched");
+            answer(db, &sent, saved(1, 1.0));
+            assert_eq!(working(db), Some(at_x(7.0)));
+            annotations::take_server(db, &at_server(1, 1.0)).expect("passed over");
+            assert_eq!(working(db), Some(at_x(7.0)), "a version never goes back");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn s7_news_from_the_server_touches_no_unsent_work() {
+        on_a_real_file(|db| {
+            annotations::take_server(db, &at_server(1, 1.0)).expect("taken");
+            draw(db, 2.0);
+            annotations::take_server(db, &at_server(2, 7.0)).expect("taken");
+            annotations::take_tombstone(db, &place(), &"x".into(), Version(3)).expect("taken");
+            assert_eq!(working(db), Some(at_x(2.0)));
+            let Write::Update { request } = seal(db).write else {
+                panic!("not an update")
+            };
+            assert_eq!(request.version, Version(1), "based on what its author saw");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_deletion_there_against_a_change_here_is_a_conflict_and_overwrite_brings_it_back() {
+        on_a_real_file(|db| {
+            annotations::take_server(db, &at_server(1, 1.0)).expect("taken");
+            draw(db, 2.0);
+            let rival = Rival {
+                current: None,
+                version: Some(Version(2)),
+                saved: None,
+            };
+            let conflict = answer(db, &seal(db), Fate::Differs(rival)).expect("a conflict");
+            assert_eq!(
+                (conflict.fields, conflict.theirs),
+                (vec!["deleted".to_owned()], None)
+            );
+            let resolution = crate::view::Resolution::Overwrite;
+            journal::resolve(db, &"x".into(), resolution, DateTime::UNIX_EPOCH).expect("decided");
+            let Write::Update { request } = seal(db).write else {
+                panic!("not an update")
+            };
+            assert_eq!(
+                (request.version, request.geometry),
+                (Version(2), Some(at_x(2.0).geometry))
+            );
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn the_same_conflict_is_told_once() {
+        on_a_real_file(|db| {
+            annotations::take_server(db, &at_server(1, 1.0)).expect("taken");
+            draw(db, 2.0);
+            let rival = |version| Rival {
+                current: Some(Box::new(at_server(version, 7.0))),
+                version: Some(Version(version)),
+                saved: None,
+            };
+            assert!(answer(db, &seal(db), Fate::Differs(rival(2))).is_some());
+            draw(db, 3.0);
+            assert_eq!(
+                outbox::draft(db, &"x".into()),
+                Ok(Some(Draft::Conflict)),
+                "drawing decides nothing"
+            );
+            assert_eq!(seal_next(db, &"x".into(), &IdempotencyKey::new()), Ok(None));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_second_answer_to_the_same_key_changes_nothing() {
+        on_a_real_file(|db| {
+            draw(db, 1.0);
+            let sent = seal(db);
+            answer(db, &sent, saved(1, 1.0));
+            draw(db, 2.0);
+            answer(db, &sent, saved(1, 1.0));
+            assert_eq!(working(db), Some(at_x(2.0)));
+        })
+        .await;
+    }
+}

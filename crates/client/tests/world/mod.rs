@@ -270,6 +270,20 @@ impl Clock for TestClock {
     }
 }
 
+/// Where a client runs.
+pub fn machine(server: Url, data_dir: &Path, keychain: &Arc<MemoryKeychain>) -> (Config, Ports) {
+    let config = Config {
+        data_dir: data_dir.to_owned(),
+        server,
+        device: "test machine".to_owned(),
+    };
+    let ports = Ports {
+        keychain: Arc::<MemoryKeychain>::clone(keychain),
+        clock: Arc::new(TestClock(Instant::now())),
+    };
+    (config, ports)
+}
+
 /// A client on threads of its own, so that it can die like a process does.
 pub struct Window {
     pub client: Client,
@@ -288,15 +302,7 @@ impl Window {
             .enable_all()
             .build()
             .expect("a runtime");
-        let config = Config {
-            data_dir: folder.path().to_owned(),
-            server: server.clone(),
-            device: "test machine".to_owned(),
-        };
-        let ports = Ports {
-            keychain: Arc::<MemoryKeychain>::clone(&keychain),
-            clock: Arc::new(TestClock(Instant::now())),
-        };
+        let (config, ports) = machine(server.clone(), folder.path(), &keychain);
         let started = runtime.spawn(Client::start(config, ports));
         let (client, events) = futures::executor::block_on(started)
             .expect("no panic")
@@ -443,9 +449,9 @@ pub fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
-            found.extend(files(&path))
+            found.extend(files(&path));
         } else {
-            found.push(path)
+            found.push(path);
         }
     }
     found
