@@ -29,6 +29,7 @@ export const en = {
 	},
 	"signin.again.nothing": "Sign in again to go on syncing.",
 	"signin.again.action": "Sign in…",
+	"signin.this_run_only.short": "Signed in for this run only",
 	"signin.this_run_only": "You stay signed in until Lockstep is closed: {reason}",
 
 	"account.signed_in_at": "Signed in at {server}",
@@ -205,7 +206,7 @@ export const en = {
 	"keys.group.edit": "Edit",
 	"keys.group.view": "View",
 	"keys.group.app": "Lockstep",
-	"key.label": "Label of the selected shape, or the next",
+	"key.label": "Give a label",
 	"key.escape": "Cancel, then back to Select",
 	"key.delete": "Delete",
 	"key.nudge": "Move by 1 pixel",

@@ -219,6 +219,12 @@ export const SCENES: Record<string, Scene> = {
 			};
 		},
 	},
+	signed_in_for_this_run: {
+		before(world) {
+			someGoingOn(world);
+			world.signedIn = { ...world.signedIn, this_run_only: "no keychain answers on this computer." };
+		},
+	},
 	sign_in_again: opened((world) => {
 		world.signedIn = { ...world.signedIn, sign_in_again: true };
 		world.tell({ event: "account", data: world.signedIn });
