@@ -34,7 +34,7 @@ impl Installation {
         match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| Error::Storage(error.to_string())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let client_id = ClientId(uuid::Uuid::now_v7().to_string());
+                let client_id = ClientId(uuid::Uuid::new_v4().to_string());
                 let new = Self {
                     client_id,
                     account: None,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use lockstep_wire::{Api, ApiError, Generation, Heartbeat, HeartbeatRequest, LockLoss, Refusal};
 
-use super::state::{Event, Renewal};
+use super::lease::Renewal;
+use super::state::Event;
 use crate::Place;
 use crate::desk::Desk;
 

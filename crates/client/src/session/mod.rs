@@ -5,6 +5,7 @@
 mod close;
 mod heartbeat;
 mod lane;
+mod lease;
 mod open;
 pub(crate) mod state;
 
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::DateTime;
-use lockstep_wire::Api;
+use lockstep_wire::{Api, LockLoss, Role};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::desk::Desk;
@@ -294,12 +295,7 @@ fn run_effect<A: Api>(
 }
 
 /// A displaced window tells its person, and keeps what was drawn until he takes the image back.
-async fn run_displaced<A: Api>(
-    desk: &Desk<A>,
-    place: Place,
-    reason: lockstep_wire::LockLoss,
-    by: Option<String>,
-) {
+async fn run_displaced<A: Api>(desk: &Desk<A>, place: Place, reason: LockLoss, by: Option<String>) {
     let stored = place.clone();
     let file_name = desk
         .cache
@@ -367,6 +363,15 @@ pub(crate) async fn session_view<A: Api>(
         })
         .await?;
     let image = image.ok_or(Error::NotFound("image"))?;
+    let role = project.map(|project| project.role);
+    let access = match access {
+        // Nothing is offered to who may only look.
+        Access::ReadOnly { holder, free } => {
+            let free = free && role.is_some_and(Role::annotates);
+            Access::ReadOnly { holder, free }
+        }
+        other => other,
+    };
     Ok(SessionView {
         project_id: place.project.clone(),
         image_id: place.image.clone(),
@@ -374,6 +379,6 @@ pub(crate) async fn session_view<A: Api>(
         width: image.width,
         height: image.height,
         access,
-        may_force: project.is_some_and(|project| project.role.manages()),
+        may_force: role.is_some_and(Role::manages),
     })
 }

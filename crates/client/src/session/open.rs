@@ -4,7 +4,8 @@ use lockstep_wire::{AcquireAnswer, AcquireRequest, Answer, Api, ApiError, Grant,
 use std::time::Duration;
 
 use super::lane::{Borrowed, Hold};
-use super::state::{Attempt, Event, Renewal};
+use super::lease::Renewal;
+use super::state::{Attempt, Event};
 use crate::board::holder_of;
 use crate::cache::held_locks::HeldLock;
 use crate::cache::{held_locks, images, watches};

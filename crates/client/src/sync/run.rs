@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use lockstep_wire::{Api, ApiError};
-use tokio::time::Instant;
 
 use super::pull::pull_project;
 use super::push::{Pushed, push_image};
@@ -19,7 +18,7 @@ pub(crate) async fn run_sync<A: Api>(desk: Arc<Desk<A>>) {
         desk.station.link.until_online().await;
         let round = run_once(&desk).await;
         if let Some(later) = round.later {
-            not_before = Some(Instant::now() + later);
+            not_before = Some(desk.station.clock.steady() + later);
         }
         let pause = pauses.after(round);
         tokio::select! {
@@ -28,7 +27,7 @@ pub(crate) async fn run_sync<A: Api>(desk: Arc<Desk<A>>) {
         }
         // The server asked for a pause; being in a hurry does not shorten it.
         if let Some(not_before) = not_before.take() {
-            tokio::time::sleep_until(not_before).await;
+            tokio::time::sleep(not_before.saturating_sub(desk.station.clock.steady())).await;
         }
     }
 }
