@@ -42,9 +42,9 @@ export class Projects {
 	async show(id: ProjectId): Promise<void> {
 		this.openId = id;
 		globalThis.localStorage?.setItem(LAST_PROJECT, id);
-		const labels = this.#backend.labels(id).catch(() => []);
+		// On the first visit the core learns of the labels while it opens the project.
 		await this.#images.open(id);
-		const loaded = await labels;
+		const loaded = await this.#backend.labels(id).catch(() => []);
 		if (this.openId === id) this.labels = loaded;
 	}
 
