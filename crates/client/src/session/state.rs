@@ -236,22 +236,7 @@ pub(crate) fn step(state: State, event: Event, now: Duration) -> (State, Vec<Eff
             place,
             attempt,
             take_over,
-        } => {
-            let mut effects = leave(&state, Some(&place));
-            effects.push(Effect::Acquire {
-                place: place.clone(),
-                attempt,
-                take_over,
-            });
-            (
-                State::Acquiring {
-                    place,
-                    attempt,
-                    after: Before::Opening,
-                },
-                effects,
-            )
-        }
+        } => open(state, place, attempt, take_over),
         Event::Look { place, holder } => {
             let effects = leave(&state, None);
             (
@@ -316,6 +301,43 @@ pub(crate) fn step(state: State, event: Event, now: Duration) -> (State, Vec<Eff
         Event::Seen { place, holder } => (seen(state, &place, holder, now), Vec::new()),
         Event::Tick { attempt } => tick(state, attempt, now),
     }
+}
+
+fn open(state: State, place: Place, attempt: Attempt, take_over: bool) -> (State, Vec<Effect>) {
+    let mut effects = leave(&state, Some(&place));
+    let after = match state {
+        // It is open, or as open as it can be for now.
+        State::Editing { .. } | State::Jeopardy { .. } | State::Offline { .. } if effects.is_empty() => {
+            return (state, vec![Effect::AnswerOpened { attempt }]);
+        }
+        State::Acquiring {
+            place: open, after, ..
+        } if open == place => after,
+        State::ReadOnly {
+            place: open,
+            holder,
+            free,
+        } if open == place => Before::Looking { holder, free },
+        State::Lost {
+            place: open,
+            reason,
+            by,
+        } if open == place => Before::Lost { reason, by },
+        _ => Before::Opening,
+    };
+    effects.push(Effect::Acquire {
+        place: place.clone(),
+        attempt,
+        take_over,
+    });
+    (
+        State::Acquiring {
+            place,
+            attempt,
+            after,
+        },
+        effects,
+    )
 }
 
 /// What leaving an image takes, unless the next is the same one.
@@ -417,9 +439,10 @@ fn unreachable(state: State, attempt: Attempt, now: Duration) -> (State, Vec<Eff
     }
     let next_try = now + REGAIN_EVERY;
     match state {
+        // Nobody is known to have it: what is drawn is compared when the server is back.
         State::Acquiring {
             place,
-            after: Before::Opening,
+            after: Before::Opening | Before::Looking { holder: None, .. },
             ..
         } => (
             State::Offline {

@@ -455,3 +455,48 @@ fn what_is_looked_at_shows_when_it_is_free() {
         }
     );
 }
+
+#[test]
+fn opening_what_is_open_changes_nothing() {
+    let again = Event::Open {
+        place: place("a"),
+        attempt: 5,
+        take_over: false,
+    };
+    let open = editing("a");
+    let (state, effects) = step(open.clone(), again, at(1));
+    assert_eq!(state, open);
+    assert_eq!(effects, [Effect::AnswerOpened { attempt: 5 }]);
+}
+
+#[test]
+fn who_looks_and_finds_it_still_locked_goes_on_looking() {
+    let look = Event::Look {
+        place: place("a"),
+        holder: Some(holder("Alice")),
+    };
+    let (state, _) = step(State::Closed, look, at(0));
+    let open = Event::Open {
+        place: place("a"),
+        attempt: 5,
+        take_over: false,
+    };
+    let (state, _) = step(state, open, at(1));
+    let held = Event::Held {
+        attempt: 5,
+        holder: holder("Cleo"),
+    };
+    let (state, effects) = step(state, held, at(1));
+    let answer = Effect::AnswerLocked {
+        attempt: 5,
+        holder: holder("Cleo"),
+    };
+    assert_eq!(effects, [answer]);
+    assert_eq!(
+        state.access(|_| DateTime::UNIX_EPOCH),
+        Access::ReadOnly {
+            holder: Some(holder("Cleo")),
+            free: false
+        }
+    );
+}
