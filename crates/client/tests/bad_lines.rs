@@ -231,3 +231,20 @@ async fn one_refused_record_does_not_hold_up_the_others() {
     ann.synced().await;
     assert!(world.stored(&street()).await.is_empty());
 }
+
+#[tokio::test]
+async fn l16_a_machine_that_slept_asks_about_its_lock_within_three_seconds_of_waking() {
+    let (world, line, ann) = begin(Settings::default()).await;
+    ann.open(&street()).await;
+    for (minutes, call) in [(4, "heartbeat"), (10, "acquire")] {
+        let before = line.log(call).len();
+        ann.clock.sleep(Duration::from_secs(minutes * 60));
+        let woken = Instant::now();
+        until("it asks", async || (line.log(call).len() > before).then_some(())).await;
+        assert!(woken.elapsed() < Duration::from_secs(3));
+        editing(&ann).await;
+    }
+    // Nobody had taken it: the server's own clock did not move, and the grant is the same.
+    assert_eq!(world.lock(&street()).await.expect("a lock").generation.0, 1);
+    assert!(!ann.told().iter().any(is_lost));
+}

@@ -2,6 +2,7 @@
 
 mod world;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lockstep_client::view::{
@@ -560,7 +561,7 @@ async fn everything_visited_once_works_without_the_network() {
 async fn the_same_core_runs_over_the_server_in_its_own_process() {
     let world = World::begin(Settings::default()).await;
     let folder = tempfile::tempdir().expect("a folder");
-    let (config, ports) = world::machine(world.url(), folder.path(), &std::sync::Arc::default());
+    let (config, ports) = world::machine(world.url(), folder.path(), &Arc::default(), &Arc::default());
     let (client, _events) = lockstep_client::Client::start_with(config, ports, world.service().caller())
         .await
         .expect("a client");

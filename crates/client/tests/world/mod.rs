@@ -259,19 +259,44 @@ impl Keychain for MemoryKeychain {
     }
 }
 
-pub struct TestClock(Instant);
+/// The machine's clock, which a test may send to sleep.
+pub struct TestClock {
+    begun: Instant,
+    slept: Mutex<Duration>,
+}
+
+impl Default for TestClock {
+    fn default() -> Self {
+        Self {
+            begun: Instant::now(),
+            slept: Mutex::default(),
+        }
+    }
+}
+
+impl TestClock {
+    /// Time passes in which nothing runs.
+    pub fn sleep(&self, time: Duration) {
+        *self.slept.lock().expect("not poisoned") += time;
+    }
+}
 
 impl Clock for TestClock {
     fn wall(&self) -> DateTime<Utc> {
         Utc::now()
     }
     fn steady(&self) -> Duration {
-        self.0.elapsed()
+        self.begun.elapsed() + *self.slept.lock().expect("not poisoned")
     }
 }
 
 /// Where a client runs.
-pub fn machine(server: Url, data_dir: &Path, keychain: &Arc<MemoryKeychain>) -> (Config, Ports) {
+pub fn machine(
+    server: Url,
+    data_dir: &Path,
+    keychain: &Arc<MemoryKeychain>,
+    clock: &Arc<TestClock>,
+) -> (Config, Ports) {
     let config = Config {
         data_dir: data_dir.to_owned(),
         server,
@@ -279,7 +304,7 @@ pub fn machine(server: Url, data_dir: &Path, keychain: &Arc<MemoryKeychain>) -> 
     };
     let ports = Ports {
         keychain: Arc::<MemoryKeychain>::clone(keychain),
-        clock: Arc::new(TestClock(Instant::now())),
+        clock: Arc::<TestClock>::clone(clock),
     };
     (config, ports)
 }
@@ -289,6 +314,7 @@ pub struct Window {
     pub client: Client,
     pub folder: Arc<tempfile::TempDir>,
     pub keychain: Arc<MemoryKeychain>,
+    pub clock: Arc<TestClock>,
     pub events: Mutex<UnboundedReceiver<Event>>,
     pub seen: Mutex<Vec<Event>>,
     server: Url,
@@ -297,12 +323,13 @@ pub struct Window {
 
 impl Window {
     pub fn start(server: Url, folder: Arc<tempfile::TempDir>, keychain: Arc<MemoryKeychain>) -> Self {
+        let clock = Arc::<TestClock>::default();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("a runtime");
-        let (config, ports) = machine(server.clone(), folder.path(), &keychain);
+        let (config, ports) = machine(server.clone(), folder.path(), &keychain, &clock);
         let started = runtime.spawn(Client::start(config, ports));
         let (client, events) = futures::executor::block_on(started)
             .expect("no panic")
@@ -311,6 +338,7 @@ impl Window {
             client,
             folder,
             keychain,
+            clock,
             events: Mutex::new(events),
             seen: Mutex::default(),
             server,
