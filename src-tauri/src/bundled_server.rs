@@ -73,9 +73,8 @@ impl BundledServer {
         match lock.try_lock() {
             Ok(()) => Self::start(folder, lock).await,
             Err(TryLockError::WouldBlock) => {
-                let address = fs::read_to_string(folder.join(ADDRESS_FILE))
+                let url = read_address(folder)
                     .context("another window is just starting the server; try again in a moment")?;
-                let url = Url::parse(&address).context("the other window's server has no usable address")?;
                 Ok(Self::without_inside(url, Demo::There))
             }
             Err(TryLockError::Error(error)) => Err(error).context("the server's folder cannot be locked"),
@@ -98,7 +97,8 @@ impl BundledServer {
         let service = embedded::open(folder, settings)
             .await
             .context("the bundled server did not start")?;
-        let server = listen(&service)
+        let last = read_address(folder).ok().and_then(|url| url.port());
+        let server = listen(&service, last)
             .await
             .context("the bundled server did not start")?;
         let url = Url::parse(&server.url()).expect("a socket's address makes a URL");
@@ -161,17 +161,26 @@ impl BundledServer {
     }
 }
 
-/// On the usual port, or on a free one where something else has that.
-async fn listen(service: &Arc<Service>) -> anyhow::Result<embedded::Running> {
-    let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    match embedded::start_service(at(PORT), Arc::clone(service)).await {
-        Ok(running) => Ok(running),
-        Err(taken) => {
-            tracing::info!(
+/// On the port it had last, on the usual one, or on a free one, whichever can be had first: accounts are kept by
+/// the server's address, so it changes only where it must.
+async fn listen(service: &Arc<Service>, last: Option<u16>) -> anyhow::Result<embedded::Running> {
+    for port in last.into_iter().chain([PORT]) {
+        match embedded::start_service(at(port), Arc::clone(service)).await {
+            Ok(running) => return Ok(running),
+            Err(taken) => tracing::info!(
                 reason = format!("{taken:#}"),
                 "the bundled server takes another port"
-            );
-            embedded::start_service(at(0), Arc::clone(service)).await
+            ),
         }
     }
+    embedded::start_service(at(0), Arc::clone(service)).await
+}
+
+fn at(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+fn read_address(folder: &Path) -> anyhow::Result<Url> {
+    let text = fs::read_to_string(folder.join(ADDRESS_FILE)).context("the server's address is not there")?;
+    Url::parse(&text).context("the server's address is no address")
 }

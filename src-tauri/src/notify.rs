@@ -2,10 +2,10 @@
 
 use lockstep_client::view::{Event, Notice};
 use lockstep_wire::{ImageId, LockLoss, ProjectId};
-use notify_rust::Notification;
+use notify_rust::{Notification, NotificationResponse};
 use tauri::AppHandle;
 
-use crate::events;
+use crate::{events, window};
 
 /// What a notice says, and the image it is about.
 struct Words {
@@ -53,40 +53,51 @@ fn words(notice: Notice) -> Words {
 /// Shows a notice; a click on it brings the window to the front and asks it to open the image.
 pub(crate) fn show(app: &AppHandle, notice: Notice) {
     let app = app.clone();
-    // A thread of its own: the wait for a click lasts as long as the notification is on the screen.
-    std::thread::spawn(move || {
+    tauri::async_runtime::spawn(async move {
         let Words {
             summary,
             body,
             project_id,
             image_id,
         } = words(notice);
-        let shown = Notification::new()
+        let mut notification = Notification::new();
+        notification
             .appname("Lockstep")
             .summary(&summary)
             .body(&body)
-            .action("default", "Open")
-            .action("dismiss", "Dismiss")
-            .show();
-        match shown {
-            Ok(handle) => wait_for_click(handle, || {
-                crate::window::bring_to_front(&app);
+            .action(OPEN, "Open")
+            .action("dismiss", "Dismiss");
+        match is_clicked(&notification).await {
+            Ok(true) => {
+                window::bring_to_front(&app);
                 events::emit(&app, &Event::OpenRequested { project_id, image_id });
-            }),
+            }
+            Ok(false) => {}
             // The window shows every notice itself as well, so nothing is lost.
             Err(error) => tracing::warn!(%error, "the desktop could not show a notification"),
         }
     });
 }
 
+/// The desktops' own name for a click on the notification itself.
+const OPEN: &str = "default";
+
+/// Shows it until it is clicked, dismissed or gone.
 #[cfg(all(unix, not(target_os = "macos")))]
-fn wait_for_click(handle: notify_rust::NotificationHandle, on_open: impl FnOnce()) {
-    handle.wait_for_action(|action| {
-        if action == "default" {
-            on_open();
-        }
-    });
+async fn is_clicked(notification: &Notification) -> notify_rust::error::Result<bool> {
+    let shown = notification.show_async().await?;
+    let mut clicked = false;
+    shown
+        .wait_for_action_async(|response| clicked = matches!(response, NotificationResponse::Default))
+        .await;
+    // Some daemons leave it on the screen after a click.
+    shown.close_async().await;
+    Ok(clicked)
 }
 
+/// Shows it; elsewhere a click is the system's affair.
 #[cfg(not(all(unix, not(target_os = "macos"))))]
-fn wait_for_click(_handle: notify_rust::NotificationHandle, _on_open: impl FnOnce()) {}
+async fn is_clicked(notification: &Notification) -> notify_rust::error::Result<bool> {
+    notification.show()?;
+    Ok(false)
+}

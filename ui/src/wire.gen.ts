@@ -729,6 +729,11 @@ export type SaveState = "synced" | "saved_here" | "syncing" | "offline" | "confl
  */
 export type SaveView = { 
 /**
+ * Grows with every look at this machine's state, for the life of the program. What a command answers and
+ * what an event tells travel apart: whoever holds a later one ignores an earlier one.
+ */
+as_of: number, 
+/**
  * The worst of what there is, for the status bar.
  */
 state: SaveState, 

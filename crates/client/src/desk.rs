@@ -31,8 +31,6 @@ pub(crate) struct Desk<A: Api> {
     pub sync: Sync,
     pub follows: Follows,
     save: Mutex<SaveView>,
-    /// Held from reading a fact to telling it, so that no older one is told after a newer.
-    telling: tokio::sync::Mutex<()>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -56,7 +54,6 @@ impl<A: Api> Desk<A> {
             sync: Sync::default(),
             follows: Follows::default(),
             save: Mutex::default(),
-            telling: tokio::sync::Mutex::default(),
             tasks: Mutex::default(),
         });
         desk.announce_save().await;
@@ -100,6 +97,16 @@ impl<A: Api> Desk<A> {
 
     /// What changed on an image, in the window's words.
     pub(crate) async fn delta(&self, place: &Place, touched: Vec<AnnotationId>) -> Result<Delta, Error> {
+        let mut turn = self.station.telling.lock().await;
+        self.read_delta(&mut turn, place, touched).await
+    }
+
+    async fn read_delta(
+        &self,
+        as_of: &mut u64,
+        place: &Place,
+        touched: Vec<AnnotationId>,
+    ) -> Result<Delta, Error> {
         let (at, me) = (place.clone(), self.user.id);
         let (changed, removed, history, counts) = self
             .cache
@@ -120,7 +127,7 @@ impl<A: Api> Desk<A> {
             changed,
             removed,
             history,
-            save: self.save_view(counts),
+            save: self.save_view(as_of, counts),
         })
     }
 
@@ -130,6 +137,7 @@ impl<A: Api> Desk<A> {
             return Err(Error::Superseded);
         };
         let session = session::session_view(self, place, access).await?;
+        let mut turn = self.station.telling.lock().await;
         let (at, me) = (place.clone(), self.user.id);
         let (annotations, history, counts) = self
             .cache
@@ -146,7 +154,7 @@ impl<A: Api> Desk<A> {
             session,
             annotations,
             history,
-            save: self.save_view(counts),
+            save: self.save_view(&mut turn, counts),
         })
     }
 
@@ -169,7 +177,7 @@ impl<A: Api> Desk<A> {
 
     /// Tells of an image's row.
     pub(crate) async fn announce_image(&self, place: &Place) {
-        let _turn = self.telling.lock().await;
+        let _turn = self.station.telling.lock().await;
         let at = place.clone();
         match self.cache.read(move |tx| images::row(tx, &at)).await {
             Ok(Some(mut row)) => {
@@ -199,8 +207,8 @@ impl<A: Api> Desk<A> {
         if !is_open || touched.is_empty() {
             return;
         }
-        let _turn = self.telling.lock().await;
-        match self.delta(place, touched).await {
+        let mut turn = self.station.telling.lock().await;
+        match self.read_delta(&mut turn, place, touched).await {
             Ok(delta) => self.station.tell(Event::Annotations(delta)),
             Err(error) => tracing::error!(%error, "changed annotations could not be read"),
         }
@@ -208,13 +216,17 @@ impl<A: Api> Desk<A> {
 
     /// Tells where the changes stand, when that is news.
     pub(crate) async fn announce_save(&self) {
-        let _turn = self.telling.lock().await;
+        let mut turn = self.station.telling.lock().await;
         match self.cache.read(|tx| outbox::counts(tx)).await {
             Ok(counts) => {
-                let view = self.save_view(counts);
+                let view = self.save_view(&mut turn, counts);
                 let is_news = {
                     let mut save = self.save.lock().unwrap_or_else(PoisonError::into_inner);
-                    std::mem::replace(&mut *save, view.clone()) != view
+                    let told = std::mem::replace(&mut *save, view.clone());
+                    told != SaveView {
+                        as_of: told.as_of,
+                        ..view.clone()
+                    }
                 };
                 if is_news {
                     self.station.tell(Event::Save(view));
@@ -230,7 +242,8 @@ impl<A: Api> Desk<A> {
         self.save.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn save_view(&self, counts: Counts) -> SaveView {
+    fn save_view(&self, as_of: &mut u64, counts: Counts) -> SaveView {
+        *as_of += 1;
         let Counts {
             unsent,
             conflicts,
@@ -250,6 +263,7 @@ impl<A: Api> Desk<A> {
             SaveState::SavedHere
         };
         SaveView {
+            as_of: *as_of,
             state,
             unsent,
             conflicts,

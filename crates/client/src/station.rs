@@ -28,6 +28,9 @@ pub(crate) struct Station<A> {
     pub runtime: Handle,
     pub this_run_only: watch::Receiver<Option<String>>,
     pub person: Mutex<Person>,
+    /// See [`crate::view::SaveView::as_of`]; held from reading a state to telling it, so that a later number is a
+    /// later state, and no older one is told after a newer.
+    pub telling: tokio::sync::Mutex<u64>,
 }
 
 /// Who works here.

@@ -251,6 +251,10 @@ pub struct Delta {
 /// Where the changes on this machine stand: always in sight.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, TS)]
 pub struct SaveView {
+    /// Grows with every look at this machine's state, for the life of the program. What a command answers and
+    /// what an event tells travel apart: whoever holds a later one ignores an earlier one.
+    #[ts(type = "number")]
+    pub as_of: u64,
     /// The worst of what there is, for the status bar.
     pub state: SaveState,
     /// Changes kept here that the server does not have, of all images.

@@ -5,7 +5,8 @@ import type { AnnotationView, Delta } from "../wire.gen";
 import { ShapeIndex } from "./shape-index";
 
 const history = { can_undo: false, can_redo: false };
-const save = { state: "synced" as const, unsent: 0, conflicts: 0, refused: 0 };
+let moment = 0;
+const save = () => ({ as_of: ++moment, state: "synced" as const, unsent: 0, conflicts: 0, refused: 0 });
 
 const box = (id: string, x: number, y = 0, size = 10): AnnotationView =>
 	view(id, { type: "bbox", x, y, width: size, height: size });
@@ -14,7 +15,7 @@ function opened(...annotations: AnnotationView[]) {
 	const document = new ImageDocument({ annotations, history });
 	const index = new ShapeIndex(document);
 	const apply = (changed: AnnotationView[], removed: string[] = []) => {
-		document.apply({ image_id: "i", changed, removed, history, save } satisfies Delta);
+		document.apply({ image_id: "i", changed, removed, history, save: save() } satisfies Delta);
 		index.refresh([...changed.map(({ id }) => id), ...removed]);
 	};
 	return { index, apply };

@@ -4,7 +4,8 @@ import { edit, put, remove } from "./edits";
 import { ImageDocument } from "./image-document";
 
 const history = { can_undo: false, can_redo: false };
-const save = { state: "synced" as const, unsent: 0, conflicts: 0, refused: 0 };
+let moment = 0;
+const save = () => ({ as_of: ++moment, state: "synced" as const, unsent: 0, conflicts: 0, refused: 0 });
 const at = (x: number): Geometry => ({ type: "bbox", x, y: 0, width: 10, height: 10 });
 const fields = (x: number) => ({ label_id: null, geometry: at(x), attributes: {} });
 const view = (id: string, x: number, version = 1): AnnotationView => ({
@@ -19,10 +20,10 @@ const delta = (changed: AnnotationView[], removed: string[] = []): Delta => ({
 	changed,
 	removed,
 	history: { can_undo: true, can_redo: false },
-	save,
+	save: save(),
 });
 
-const opened = (...annotations: AnnotationView[]) => new ImageDocument({ annotations, history });
+const opened = (...annotations: AnnotationView[]) => new ImageDocument({ annotations, history, save: save() });
 const xOf = (document: ImageDocument, id: string) => (document.get(id)?.geometry as { x: number } | undefined)?.x;
 const ids = (document: ImageDocument) => document.annotations.map(({ id }) => id);
 
@@ -32,6 +33,20 @@ function wire() {
 	const send = () => new Promise<Delta>((answer, fail) => answers.push({ answer, fail }));
 	return { answers, send };
 }
+
+test("an earlier state that arrives later changes nothing", () => {
+	const document = opened(view("a", 1));
+	const unsent = delta([{ ...view("a", 2), sync: "unsent" }]);
+	const synced = delta([view("a", 2, 2)]);
+	document.apply(synced);
+	document.apply(unsent);
+	expect(document.get("a")?.sync).toBe("synced");
+	const removed = delta([], ["a"]);
+	const before = delta([view("a", 3)]);
+	document.apply(before);
+	document.apply(removed);
+	expect(document.count).toBe(1);
+});
 
 test("an edit shows before the core has answered, and stays when it has", async () => {
 	const document = opened(view("a", 1));

@@ -2,7 +2,8 @@
  * The annotations of the open image as the window shows them, and which of them are selected.
  *
  * **Invariant:** what is shown is always what the core confirmed with the unanswered edits laid over it, in order;
- * so an answer, a refusal or news from elsewhere can come in any order without a shape jumping back and forth.
+ * so an answer, a refusal or news from elsewhere can come in any order without a shape jumping back and forth,
+ * and an earlier state never replaces a later one.
  */
 
 import { createSubscriber } from "svelte/reactivity";
@@ -22,12 +23,18 @@ type Listener = (change: DocumentChange) => void;
 export interface Contents {
 	annotations: readonly AnnotationView[];
 	history: HistoryView;
+	/** The moment it is of; left out: before any. */
+	save?: { as_of: number };
 }
 
 const NOTHING: Contents = { annotations: [], history: { can_undo: false, can_redo: false } };
 
 export class ImageDocument {
 	readonly #confirmed = new Map<AnnotationId, AnnotationView>();
+	/** Of which moment what is confirmed is; `#openedAsOf` for what has not changed since. */
+	readonly #asOf = new Map<AnnotationId, number>();
+	readonly #openedAsOf: number;
+	#historyAsOf: number;
 	readonly #shown = new Map<AnnotationId, AnnotationView>();
 	/** Kept when a shape goes, so that an undone removal puts it back between its neighbours. */
 	readonly #rank = new Map<AnnotationId, number>();
@@ -40,8 +47,10 @@ export class ImageDocument {
 	/** Makes every getter reactive inside Svelte's effects and templates, and costs nothing outside. */
 	readonly #track = createSubscriber((update) => this.subscribe(update));
 
-	constructor({ annotations, history }: Contents = NOTHING) {
+	constructor({ annotations, history, save }: Contents = NOTHING) {
 		this.#history = history;
+		this.#openedAsOf = save?.as_of ?? 0;
+		this.#historyAsOf = this.#openedAsOf;
 		for (const annotation of annotations) {
 			this.#confirmed.set(annotation.id, annotation);
 			this.#show(annotation.id);
@@ -113,10 +122,24 @@ export class ImageDocument {
 
 	/** Takes in what the core says has changed: the answer to an edit, an undo, or news from the server. */
 	apply(delta: Delta, also: readonly AnnotationId[] = []): void {
-		for (const annotation of delta.changed) this.#confirmed.set(annotation.id, annotation);
-		for (const id of delta.removed) this.#confirmed.delete(id);
-		this.#history = delta.history;
+		const { as_of } = delta.save;
+		for (const annotation of delta.changed) {
+			if (this.#isNews(annotation.id, as_of)) this.#confirmed.set(annotation.id, annotation);
+		}
+		for (const id of delta.removed) {
+			if (this.#isNews(id, as_of)) this.#confirmed.delete(id);
+		}
+		if (as_of > this.#historyAsOf) {
+			this.#historyAsOf = as_of;
+			this.#history = delta.history;
+		}
 		this.#lookAgain([...delta.changed.map(({ id }) => id), ...delta.removed, ...also]);
+	}
+
+	#isNews(id: AnnotationId, asOf: number): boolean {
+		if (asOf <= (this.#asOf.get(id) ?? this.#openedAsOf)) return false;
+		this.#asOf.set(id, asOf);
+		return true;
 	}
 
 	#lookAgain(ids: readonly AnnotationId[]): void {

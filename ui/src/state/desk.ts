@@ -61,7 +61,7 @@ export class Desk {
 				void this.session.refreshKept();
 				break;
 			case "save":
-				this.sync.save = event.data;
+				this.sync.take(event.data);
 				break;
 			case "conflict":
 				if (event.data.image_id === this.session.view?.image_id) void this.resolve(event.data);

@@ -2,7 +2,14 @@ import { expect, it } from "vitest";
 import type { SaveView } from "../wire.gen";
 import { saying } from "./saving";
 
-const save = (over: Partial<SaveView>): SaveView => ({ state: "synced", unsent: 0, conflicts: 0, refused: 0, ...over });
+const save = (over: Partial<SaveView>): SaveView => ({
+	as_of: 1,
+	state: "synced",
+	unsent: 0,
+	conflicts: 0,
+	refused: 0,
+	...over,
+});
 
 it("says where the changes stand, and how many there are", () => {
 	expect(saying("synced", save({}))).toBe("Synced");

@@ -185,7 +185,7 @@ export class Session {
 		this.document = new ImageDocument(image);
 		this.document.select(selection);
 		this.kept = [];
-		this.#sync.save = image.save;
+		this.#sync.take(image.save);
 		void this.refreshKept();
 	}
 

@@ -8,7 +8,7 @@ export type ShownState = SaveState | "saving";
 
 export class Sync {
 	online = $state(true);
-	save = $state.raw<SaveView>({ state: "synced", unsent: 0, conflicts: 0, refused: 0 });
+	save = $state.raw<SaveView>({ as_of: 0, state: "synced", unsent: 0, conflicts: 0, refused: 0 });
 	/** Edits, undos and redos on their way to the core's journal. */
 	unconfirmed = $state(0);
 	/** The native dialog is up. */
@@ -23,9 +23,14 @@ export class Sync {
 	}
 
 	async load(): Promise<void> {
-		this.save = await this.#backend.save();
+		this.take(await this.#backend.save());
 		// The network may have gone before the window listened.
 		if (this.save.state === "offline") this.online = false;
+	}
+
+	/** What commands answer and what events tell travel apart: the later state stays. */
+	take(save: SaveView): void {
+		if (save.as_of >= this.save.as_of) this.save = save;
 	}
 
 	/** Runs `change`; until it returns, nothing says *saved*. */
@@ -33,7 +38,7 @@ export class Sync {
 		this.unconfirmed++;
 		try {
 			const delta = await change();
-			this.save = delta.save;
+			this.take(delta.save);
 			return delta;
 		} finally {
 			this.unconfirmed--;
@@ -46,7 +51,7 @@ export class Sync {
 		this.asking = true;
 		try {
 			const delta = await this.#backend.askConflict(annotation);
-			if (delta) this.save = delta.save;
+			if (delta) this.take(delta.save);
 			return delta;
 		} finally {
 			this.asking = false;

@@ -25,9 +25,9 @@ impl<A: Api> Client<A> {
             .cache
             .write(move |tx| journal::resolve(tx, &id, resolution, now))
             .await?;
-        desk.sync.wake();
         desk.announce_save().await;
         desk.announce_image(&place).await;
+        desk.sync.wake();
         match desk.session.open_place() {
             Some((open, _)) if open == place => Ok(Some(desk.delta(&place, vec![annotation.clone()]).await?)),
             _ => Ok(None),

@@ -134,6 +134,7 @@ async fn start<A: Api>(
             user,
             sign_in_again: false,
         }),
+        telling: tokio::sync::Mutex::default(),
     });
     let core = Arc::new(Core {
         station: Arc::clone(&station),

@@ -228,6 +228,6 @@ export const SCENES: Record<string, Scene> = {
 	sign_in_again: opened((world) => {
 		world.signedIn = { ...world.signedIn, sign_in_again: true };
 		world.tell({ event: "account", data: world.signedIn });
-		world.tell({ event: "save", data: { state: "saved_here", unsent: 3, conflicts: 0, refused: 0 } });
+		world.tell({ event: "save", data: { ...world.saveView(), state: "saved_here", unsent: 3 } });
 	}),
 };

@@ -61,6 +61,8 @@ export class World implements Backend {
 	answer: (question: string) => boolean = (question) => globalThis.confirm?.(question) ?? false;
 
 	readonly #hearers = new Set<(event: Event) => void>();
+	/** Counts the states that were told, as the core does. */
+	#looks = 0;
 	readonly #sheets = new Map<ImageId, Sheet>();
 	#open: SessionView | null = null;
 
@@ -255,7 +257,7 @@ export class World implements Backend {
 					: unsent
 						? "saved_here"
 						: "synced";
-		return { state, unsent, conflicts, refused };
+		return { as_of: ++this.#looks, state, unsent, conflicts, refused };
 	}
 
 	#opened(project: string, row: ImageRow, access: Access): OpenedImage {
