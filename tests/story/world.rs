@@ -39,7 +39,8 @@ impl World {
     /// A world with nobody in it yet.
     pub(crate) async fn new() -> Result<Self> {
         let (width, height) = SCREEN;
-        let desktop = Desktop::start_sized(width.unsigned_abs(), height.unsigned_abs()).await?;
+        let mut desktop = Desktop::start_sized(width.unsigned_abs(), height.unsigned_abs()).await?;
+        desktop.keep_failures_in(target_folder().join("story-failures"));
         let data = tempfile::tempdir()?;
         let lease = format!("{}s", LEASE.as_secs());
         let heartbeat = format!("{}s", HEARTBEAT.as_secs());
@@ -123,11 +124,14 @@ fn server_binary() -> Result<PathBuf> {
     Ok(binary)
 }
 
-/// `target/tour`, wherever the target folder is.
 fn tour_folder() -> PathBuf {
-    let target = app_binary()
+    target_folder().join("tour")
+}
+
+/// `target`, wherever it is.
+fn target_folder() -> &'static Path {
+    app_binary()
         .ancestors()
         .nth(2)
-        .expect("a program lies in TARGET/PROFILE");
-    target.join("tour")
+        .expect("a program lies in TARGET/PROFILE")
 }

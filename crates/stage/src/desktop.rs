@@ -33,6 +33,7 @@ pub struct Desktop {
     /// In the order they were started; ended in the reverse.
     running: Vec<Process>,
     folder: TempDir,
+    failures: Option<PathBuf>,
 }
 
 impl Desktop {
@@ -55,6 +56,7 @@ impl Desktop {
             environment: private_environment(&home, &run),
             running: Vec::new(),
             folder,
+            failures: None,
         };
         desktop.start_display(width, height).await?;
         desktop.start_bus().await?;
@@ -100,6 +102,16 @@ impl Desktop {
         let mut command = self.command("import");
         command.args(["-window", "root"]).arg(file);
         output_of(command).map(drop)
+    }
+
+    /// From now on a window that waits in vain leaves a picture of the screen in this folder.
+    pub fn keep_failures_in(&mut self, folder: PathBuf) {
+        self.failures = Some(folder);
+    }
+
+    pub(crate) fn picture_of_failure(&self, name: &str) -> Option<PathBuf> {
+        let file = self.failures.as_ref()?.join(format!("{name}.png"));
+        self.screenshot(&file).is_ok().then_some(file)
     }
 
     /// Ends the keyring daemon, as on a machine that has none.

@@ -216,29 +216,23 @@ impl<'a> Window<'a> {
 
     /// Waits until there is such an element on the page.
     pub async fn wait_for(&self, selector: &str, deadline: Duration) -> Result<()> {
-        let what = format!("{selector} in {}'s window", self.name);
-        until(what, deadline, async || {
-            Ok((self.count(selector).await? > 0).then_some(()))
-        })
-        .await
+        let look = async || Ok((self.count(selector).await? > 0).then_some(()));
+        self.wait(selector.to_owned(), deadline, look).await
     }
 
     /// Waits until there is no such element on the page.
     pub async fn wait_until_gone(&self, selector: &str, deadline: Duration) -> Result<()> {
-        let what = format!("{selector} to go from {}'s window", self.name);
-        until(what, deadline, async || {
-            Ok((self.count(selector).await? == 0).then_some(()))
-        })
-        .await
+        let look = async || Ok((self.count(selector).await? == 0).then_some(()));
+        self.wait(format!("{selector} to go"), deadline, look).await
     }
 
     /// Waits until an element's text contains `part`, and gives the whole text.
     pub async fn wait_for_text(&self, selector: &str, part: &str, deadline: Duration) -> Result<String> {
-        let what = format!("{selector} in {}'s window to say {part:?}", self.name);
-        let waited = until(what, deadline, async || {
-            Ok(self.text(selector).await?.filter(|text| text.contains(part)))
-        });
-        match waited.await {
+        let look = async || Ok(self.text(selector).await?.filter(|text| text.contains(part)));
+        match self
+            .wait(format!("{selector} to say {part:?}"), deadline, look)
+            .await
+        {
             Ok(text) => Ok(text),
             Err(error) => Err(error.context(format!("it says {:?}", self.text(selector).await?))),
         }
@@ -252,14 +246,31 @@ impl<'a> Window<'a> {
         value: &str,
         deadline: Duration,
     ) -> Result<()> {
-        let what = format!("{selector} in {}'s window to have {name}={value:?}", self.name);
-        let waited = until(what, deadline, async || {
-            Ok((self.attribute(selector, name).await?.as_deref() == Some(value)).then_some(()))
-        });
-        match waited.await {
+        let look = async || {
+            let now = self.attribute(selector, name).await?;
+            Ok((now.as_deref() == Some(value)).then_some(()))
+        };
+        match self
+            .wait(format!("{selector} to have {name}={value:?}"), deadline, look)
+            .await
+        {
             Ok(()) => Ok(()),
             Err(error) => Err(error.context(format!("it has {:?}", self.attribute(selector, name).await?))),
         }
+    }
+
+    /// Waits as [`until`] does; a failure says where the picture of what was seen instead is.
+    async fn wait<T>(
+        &self,
+        what: String,
+        deadline: Duration,
+        look: impl AsyncFnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
+        let waited = until(format_args!("{what} in {}'s window", self.name), deadline, look).await;
+        waited.map_err(|error| match self.desktop.picture_of_failure(&self.name) {
+            Some(picture) => error.context(format!("the screen then: {}", picture.display())),
+            None => error,
+        })
     }
 
     /// Puts the window where it is to be on the screen, in front of the others.

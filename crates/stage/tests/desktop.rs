@@ -74,6 +74,11 @@ async fn a_notification_is_recorded_shown_and_answered_by_a_click() {
 
     notifications::click(&desktop).await.expect("clicked");
     hears("member=ActionInvoked").await.expect("the action is told");
+    until("the notification to go", SOON, async || {
+        Ok((notifications::displayed(&desktop)? == 0).then_some(()))
+    })
+    .await
+    .expect("gone");
     listening.kill().expect("ended");
     listening.wait().expect("ended");
 }
