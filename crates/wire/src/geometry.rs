@@ -205,6 +205,16 @@ mod tests {
     }
 
     #[test]
+    fn s3_a_number_is_the_same_to_the_last_bit_however_often_it_travels() {
+        for number in 0..20_000_u32 {
+            let x = f64::from(number).sqrt() * 1e3 / 7.0;
+            let drawn = Geometry::bbox(x, x / 3.0, x / 9.0, x / 11.0);
+            let sent = serde_json::to_string(&drawn).expect("JSON");
+            assert_eq!(serde_json::from_str::<Geometry>(&sent).expect("a box"), drawn);
+        }
+    }
+
+    #[test]
     fn every_kind_has_the_contracts_field_names() {
         for shape in [
             json!({"type": "obb", "cx": 1.0, "cy": 2.0, "width": 3.0, "height": 4.0, "angle": 30.0}),

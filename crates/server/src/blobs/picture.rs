@@ -68,8 +68,10 @@ pub(super) fn decode(content: &[u8]) -> Result<(Picture, Vec<u8>), Fault> {
     limits.max_alloc = Some(MOST_MEMORY);
     limits.max_image_width = Some(LONGEST_SIDE);
     limits.max_image_height = Some(LONGEST_SIDE);
-    reader.limits(limits);
+    reader.limits(limits.clone());
     let mut decoder = reader.into_decoder()?;
+    // The decoder's own limits are for its scratch space; the picture itself is counted here.
+    limits.reserve(decoder.total_bytes())?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder)?;
 
@@ -188,6 +190,18 @@ mod tests {
                 assert!(decode(cut).is_err(), "{format:?} cut at {part} %");
             }
         }
+    }
+
+    #[test]
+    fn a_small_file_that_claims_to_be_a_huge_picture_is_refused_before_it_takes_memory() {
+        // Unpacked, 65,000 × 65,000 grey pixels are 4 GiB; the file itself is a few dozen bytes.
+        let mut content = b"BM\0\0\0\0\0\0\0\0\x36\x04\0\0\x28\0\0\0".to_vec();
+        content.extend(65_000_u32.to_le_bytes());
+        content.extend(65_000_u32.to_le_bytes());
+        content.extend([1, 0, 8, 0]);
+        content.extend([0; 24]);
+        content.extend([0; 1024]);
+        assert!(matches!(decode(&content), Err(Fault::TooLarge)));
     }
 
     #[test]
