@@ -41,5 +41,10 @@ pub(crate) const HANDS: Group = Group {
     ],
 };
 
+pub(crate) const BROWSER: Group = Group {
+    purpose: "test the window in a browser",
+    packages: &["chromium"],
+};
+
 /// Everything.
-pub(crate) const ALL: &[Group] = &[BUILD, STAGE, HANDS];
+pub(crate) const ALL: &[Group] = &[BUILD, STAGE, HANDS, BROWSER];

@@ -51,9 +51,17 @@ pub(crate) fn check(repository: &Repository, suites: &mut Suites) -> Result<()> 
             .args(["--all-targets", "--", "-D", "warnings"]),
     )?;
     if answer(Command::new("cargo-deny").arg("--version")).is_some() {
+        // Advisories are left out: their database comes from another place than the packages do.
         suites.run(
-            "dependencies: licences and advisories",
-            repository.cargo("deny").arg("check"),
+            "dependencies: licences and sources",
+            repository.cargo("deny").args([
+                "--log-level",
+                "error",
+                "check",
+                "bans",
+                "licenses",
+                "sources",
+            ]),
         )?;
     }
     Ok(())
@@ -61,7 +69,8 @@ pub(crate) fn check(repository: &Repository, suites: &mut Suites) -> Result<()> 
 
 /// Every test of the window that needs no app around it.
 pub(crate) fn test_window(repository: &Repository, suites: &mut Suites) -> Result<()> {
-    suites.run("the window: unit tests", &mut repository.npm_run("test"))
+    suites.run("the window: unit tests", &mut repository.npm_run("test"))?;
+    suites.run("the window: in a browser", &mut repository.npm_run("test:window"))
 }
 
 /// Every Rust test, or those whose name holds `filter`; the story with its real windows is one of them.
