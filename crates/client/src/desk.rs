@@ -282,7 +282,7 @@ pub(crate) fn rights(db: &Connection, project: &ProjectId, me: UserId) -> Result
     })
 }
 
-fn take_annotations(
+pub(crate) fn take_annotations(
     db: &Connection,
     place: &Place,
     list: &[Annotation],

@@ -52,6 +52,13 @@ pub(crate) fn revision(db: &Connection, place: &Place) -> Result<Option<i64>, Er
         .optional()?)
 }
 
+/// The image is known to be as new as this: lists that were read earlier no longer say what is gone.
+pub(crate) fn advance_revision(db: &Connection, place: &Place, revision: i64) -> Result<(), Error> {
+    db.prepare_cached("UPDATE images SET revision = max(revision, ?3) WHERE project_id = ?1 AND id = ?2")?
+        .execute((place.project.as_str(), place.image.as_str(), revision))?;
+    Ok(())
+}
+
 pub(crate) fn set_displaced(db: &Connection, place: &Place, displaced: bool) -> Result<(), Error> {
     db.execute(
         "UPDATE images SET displaced = ?3 WHERE project_id = ?1 AND id = ?2",

@@ -17,6 +17,7 @@ pub(crate) mod projects;
 pub(crate) mod undo;
 pub(crate) mod watches;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -91,14 +92,16 @@ impl Cache {
     ) -> Result<T, Error> {
         let (done, outcome) = oneshot::channel();
         let job = move |connection: &mut Connection| {
-            let result = connection
-                .transaction_with_behavior(behavior)
-                .map_err(Error::from)
-                .and_then(|transaction| {
-                    let value = work(&transaction)?;
-                    transaction.commit()?;
-                    Ok(value)
-                });
+            let step = || {
+                let transaction = connection.transaction_with_behavior(behavior)?;
+                let value = work(&transaction)?;
+                transaction.commit()?;
+                Ok(value)
+            };
+            // A panic in one step must not end all later ones; the dropped transaction has rolled back, and the
+            // panic hook has said what it was.
+            let result = catch_unwind(AssertUnwindSafe(step))
+                .unwrap_or_else(|_| Err(Error::Storage("a step failed unexpectedly".to_owned())));
             // A caller that went away does not undo what it asked for.
             drop(done.send(result));
         };
@@ -193,6 +196,23 @@ mod tests {
             })
             .await;
         assert_eq!(failed, Err(Error::Closing));
+        assert_eq!(cache.read(|tx| watches::all(tx)).await, Ok(Vec::new()));
+    }
+
+    #[tokio::test]
+    async fn a_write_that_panics_is_rolled_back_and_the_next_one_works() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let cache = Cache::open(&dir.path().join("cache.sqlite"))
+            .await
+            .expect("a cache");
+        let place = crate::Place::new(&"p".into(), &"a".into());
+        let panicked = cache
+            .write(move |tx| -> Result<(), Error> {
+                watches::put(tx, &place)?;
+                panic!("in the middle")
+            })
+            .await;
+        assert!(panicked.is_err());
         assert_eq!(cache.read(|tx| watches::all(tx)).await, Ok(Vec::new()));
     }
 

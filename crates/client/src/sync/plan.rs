@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use lockstep_wire::annotations::SaveNotes;
 use lockstep_wire::{
     Annotation, Answer, ApiError, Generation, Lock, LockLoss, Refusal, Removed, Saved, UpdateAnnotation,
     Version,
@@ -84,6 +85,15 @@ pub(super) fn decide_turn(facts: LockFacts) -> Turn {
 pub(super) enum Success {
     Saved(Box<Saved>),
     Removed(Box<Removed>),
+}
+
+impl Success {
+    pub(super) fn notes(&self) -> &SaveNotes {
+        match self {
+            Self::Saved(saved) => &saved.notes,
+            Self::Removed(removed) => &removed.notes,
+        }
+    }
 }
 
 /// What became of a write.

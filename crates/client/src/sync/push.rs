@@ -186,11 +186,7 @@ async fn lock_gone<A: Api>(
 }
 
 fn note_regrant<A: Api>(desk: &Desk<A>, place: &Place, success: &Success) {
-    let notes = match success {
-        Success::Saved(saved) => &saved.notes,
-        Success::Removed(removed) => &removed.notes,
-    };
-    if let Some(lock) = &notes.lock {
+    if let Some(lock) = &success.notes().lock {
         desk.lane.regranted(place, lock.generation);
         desk.board.set(&place.project, lock.clone());
     }
@@ -283,6 +279,11 @@ fn apply_fate(
         return Ok(None);
     }
     let mut stored = annotations::get(db, &sent.annotation)?.ok_or(Error::NotFound("annotation"))?;
+    if let Fate::Stored(success) = &fate
+        && let Some(revision) = success.notes().image_revision
+    {
+        images::advance_revision(db, place, revision)?;
+    }
     match fate {
         Fate::Stored(Success::Saved(saved)) => {
             let saved = saved.annotation;
@@ -599,6 +600,36 @@ mod tests {
                 "drawing decides nothing"
             );
             assert_eq!(seal_next(db, &"x".into(), &IdempotencyKey::new()), Ok(None));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn s3_a_list_read_before_a_save_took_effect_does_not_take_what_was_saved_away() {
+        on_a_real_file(|db| {
+            let image = lockstep_wire::Image {
+                id: "a".into(),
+                file_name: "a.png".into(),
+                width: 10,
+                height: 10,
+                media_type: "image/png".into(),
+                content_hash: String::new(),
+                annotation_count: 0,
+                revision: 5,
+            };
+            images::put(db, &"p".into(), &image).expect("an image");
+            draw(db, 1.0);
+            let notes = SaveNotes {
+                image_revision: Some(7),
+                ..SaveNotes::default()
+            };
+            let annotation = at_server(1, 1.0);
+            let saved = Success::Saved(Box::new(Saved { annotation, notes }));
+            answer(db, &seal(db), Fate::Stored(saved));
+            crate::desk::take_annotations(db, &place(), &[], 5).expect("taken");
+            assert_eq!(working(db), Some(at_x(1.0)));
+            crate::desk::take_annotations(db, &place(), &[], 8).expect("taken");
+            assert_eq!(working(db), None, "a later list knows better");
         })
         .await;
     }
