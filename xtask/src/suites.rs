@@ -54,14 +54,9 @@ pub(crate) fn check(repository: &Repository, suites: &mut Suites) -> Result<()> 
         // Advisories are left out: their database comes from another place than the packages do.
         suites.run(
             "dependencies: licences and sources",
-            repository.cargo("deny").args([
-                "--log-level",
-                "error",
-                "check",
-                "bans",
-                "licenses",
-                "sources",
-            ]),
+            repository
+                .cargo("deny")
+                .args(["--log-level", "error", "check", "bans", "licenses", "sources"]),
         )?;
     }
     Ok(())
