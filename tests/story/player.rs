@@ -99,7 +99,17 @@ impl<'a> Player<'a> {
     pub(crate) async fn opens(&self, image: &str) -> Result<()> {
         self.chooses(image).await?;
         self.may("editing").await?;
-        self.sees(&by_test_id("canvas")).await
+        self.sees_the_picture().await
+    }
+
+    /// The open image, painted.
+    pub(crate) async fn sees_the_picture(&self) -> Result<()> {
+        self.window
+            .wait_for_attribute(&by_test_id("canvas"), "data-picture", "shown", SOON)
+            .await?;
+        let two_frames =
+            "return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))";
+        self.window.evaluate(two_frames, &[]).await.map(drop)
     }
 
     /// Waits until the banner says that the open image is in this state.
