@@ -18,6 +18,7 @@ use crate::session::{self, Lane, Session, run_lane, run_session};
 use crate::station::Station;
 use crate::sync::{self, Sync};
 use crate::view::{Delta, Event, ImageRow, LockView, OpenedImage, SaveState, SaveView};
+use crate::watchdog::keep_running;
 use crate::{Error, Place};
 
 /// Everything of one signed-in person.
@@ -31,7 +32,8 @@ pub(crate) struct Desk<A: Api> {
     pub sync: Sync,
     pub follows: Follows,
     save: Mutex<SaveView>,
-    tasks: Mutex<JoinSet<()>>,
+    /// `None` once it is closed.
+    tasks: Mutex<Option<JoinSet<()>>>,
 }
 
 impl<A: Api> Desk<A> {
@@ -54,28 +56,43 @@ impl<A: Api> Desk<A> {
             sync: Sync::default(),
             follows: Follows::default(),
             save: Mutex::default(),
-            tasks: Mutex::default(),
+            tasks: Mutex::new(Some(JoinSet::new())),
         });
         desk.announce_save().await;
         desk.spawn(run_lane(Arc::clone(&desk), lane_jobs));
-        desk.spawn(run_session(Arc::clone(&desk), session_loop));
-        desk.spawn(run_reach(Arc::clone(&desk)));
-        desk.spawn(sync::run_sync(Arc::clone(&desk)));
+        let session_loop = Arc::new(tokio::sync::Mutex::new(session_loop));
+        desk.keep_running("the session", move |desk| {
+            let session_loop = Arc::clone(&session_loop);
+            async move { run_session(desk, &mut *session_loop.lock().await).await }
+        });
+        desk.keep_running("listening for the server", run_reach);
+        desk.keep_running("sync", sync::run_sync);
         follow::resume(&desk).await?;
         Ok(desk)
     }
 
-    /// Runs beside everything else until the desk is closed.
+    /// Runs beside everything else until the desk is closed; of a closed one nothing is begun.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn_on(task, &self.station.runtime);
+        if let Some(tasks) = &mut *tasks {
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn_on(task, &self.station.runtime);
+        }
+    }
+
+    /// As [`Desk::spawn`], for a loop that is begun anew should it panic.
+    pub(crate) fn keep_running<F: Future<Output = ()> + Send + 'static>(
+        self: &Arc<Self>,
+        what: &'static str,
+        run: impl Fn(Arc<Self>) -> F + Send + std::marker::Sync + 'static,
+    ) {
+        let desk = Arc::clone(self);
+        self.spawn(async move { keep_running(what, || run(Arc::clone(&desk))).await });
     }
 
     /// Stops everything; what was asked of the cache is still done.
     pub(crate) async fn close(&self) {
-        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        tasks.abort_all();
+        drop(self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.cache.close().await;
     }
 

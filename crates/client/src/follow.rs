@@ -101,9 +101,11 @@ pub(crate) fn follow<A: Api>(desk: &Arc<Desk<A>>, project: &ProjectId) {
         }
         map.insert(project.clone(), Arc::clone(&followed));
     }
-    let (desk, project) = (Arc::clone(desk), project.clone());
-    desk.clone()
-        .spawn(async move { run_follow(&desk, &project, &followed).await });
+    let project = project.clone();
+    desk.keep_running("following a project", move |desk| {
+        let (project, followed) = (project.clone(), Arc::clone(&followed));
+        async move { run_follow(&desk, &project, &followed).await }
+    });
 }
 
 /// Follows what an earlier run left to wait for: watched images, and unsent work.

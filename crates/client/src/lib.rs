@@ -18,6 +18,7 @@ mod session;
 mod station;
 mod sync;
 pub mod view;
+mod watchdog;
 
 pub use client::{Client, Config, Ports};
 pub use error::Error;

@@ -4,7 +4,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
-use lockstep_client::view::{Access, Event, Notice};
+use lockstep_client::view::{Access, Event, Notice, SaveState};
 use lockstep_server::Settings;
 use lockstep_wire::Version;
 use world::line::{Fault, Line};
@@ -247,4 +247,65 @@ async fn l16_a_machine_that_slept_asks_about_its_lock_within_three_seconds_of_wa
     // Nobody had taken it: the server's own clock did not move, and the grant is the same.
     assert_eq!(world.lock(&street()).await.expect("a lock").generation.0, 1);
     assert!(!ann.told().iter().any(is_lost));
+}
+
+#[tokio::test]
+async fn a_closing_that_gave_up_waiting_does_not_leave_the_window_saying_that_it_sends() {
+    let (_world, line, ann) = begin(Settings::default()).await;
+    ann.open(&street()).await;
+    line.plan("POST /api/v1/annotations", 1, Fault::Busy(5));
+    ann.draw(1.0).await;
+    until("the server asked for a pause", async || {
+        (line.log("POST /api/v1/annotations").len() == 1 && ann.client.save().state == SaveState::SavedHere)
+            .then_some(())
+    })
+    .await;
+    line.plan("POST /api/v1/annotations", usize::MAX, Fault::Hang);
+    ann.client.close_image().await.expect("closed");
+    assert_eq!(ann.client.save().state, SaveState::SavedHere);
+}
+
+#[tokio::test]
+async fn e9_a_release_that_got_no_answer_is_asked_again_while_the_window_stays_online() {
+    let (world, line, ann) = begin(Settings::default()).await;
+    ann.open(&street()).await;
+    line.plan("DELETE /api/v1/image-locks", 1, Fault::Busy(1));
+    ann.client.close_image().await.expect("closed");
+    assert_eq!(world.locks().await, 1, "it did not arrive");
+    until("the lock is given back", async || {
+        (world.locks().await == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lock_that_a_save_was_granted_anew_is_given_back_when_all_is_sent() {
+    let (world, line, ann) = begin(quick()).await;
+    ann.open(&street()).await;
+    line.plan("POST /api/v1/annotations", usize::MAX, Fault::Busy(1));
+    ann.draw(1.0).await;
+    ann.draw(2.0).await;
+    ann.client.close_image().await.expect("closed");
+    assert_eq!(world.locks().await, 0);
+    line.heal();
+    // The lease is shorter than the first save takes, and nobody beats for a lock that is only for sending.
+    line.plan(
+        "POST /api/v1/annotations",
+        1,
+        Fault::Delay(Duration::from_millis(3500)),
+    );
+    until("both are stored", async || {
+        (world.stored(&street()).await.len() == 2).then_some(())
+    })
+    .await;
+    let stored = Instant::now();
+    until("the image is free", async || {
+        (world.locks().await == 0).then_some(())
+    })
+    .await;
+    assert!(
+        stored.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        stored.elapsed()
+    );
 }

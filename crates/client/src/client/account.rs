@@ -46,6 +46,7 @@ impl<A: Api> Client<A> {
             Ok(desk) if desk.user.id == user.id => {
                 self.enter(user);
                 desk.session.tell_online();
+                desk.lane.give_back_leftovers();
                 desk.sync.wake();
             }
             _ => {

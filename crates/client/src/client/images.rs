@@ -181,7 +181,10 @@ pub(super) async fn leave<A: Api>(desk: &Desk<A>, next: Option<&Place>) {
     let has_work = !matches!(desk.save().state, SaveState::Synced);
     if has_work && desk.lane.is_windows(&open) && !desk.station.link.is_offline() {
         // What does not go now goes later, under a lock of its own.
-        drop(tokio::time::timeout(FLUSH_DEADLINE, push_image(desk, &open)).await);
+        let sent = tokio::time::timeout(FLUSH_DEADLINE, push_image(desk, &open)).await;
+        if sent.is_err() {
+            desk.announce_save().await;
+        }
     }
     if next.is_none() {
         desk.session.close().await;

@@ -24,6 +24,7 @@ use crate::link::{Link, run_link};
 use crate::ports::{Clock, Keychain};
 use crate::station::{Person, Station};
 use crate::view::{Event, SaveView};
+use crate::watchdog::keep_running;
 use crate::{Error, HttpApi, Place};
 
 /// Closing an image never keeps a person waiting longer.
@@ -154,7 +155,10 @@ async fn start<A: Api>(
         client.set_desk(Some(desk));
     }
     let tasks = vec![
-        tokio::spawn(run_link(Arc::clone(&station))),
+        tokio::spawn({
+            let station = Arc::clone(&station);
+            async move { keep_running("asking for the server", || run_link(Arc::clone(&station))).await }
+        }),
         tokio::spawn(tell_of_link(Arc::clone(&station))),
         tokio::spawn(tell_of_keychain(station, this_run_only)),
     ];

@@ -1,10 +1,16 @@
 //! Giving locks back: now, or when the server can be reached again.
 
-use lockstep_wire::{Api, ApiError, ReleaseRequest};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockstep_wire::{Api, ApiError, Refusal, ReleaseRequest};
 
 use crate::cache::held_locks::{self, HeldLock};
 use crate::desk::Desk;
 use crate::{Error, Place};
+
+/// A release that got no answer is asked again this soon: others wait for the image.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a lock was held for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +20,7 @@ pub(super) enum For {
 }
 
 /// Gives a lock back unless it is still held for something else.
-pub(super) async fn run_release<A: Api>(desk: &Desk<A>, place: &Place, held_for: For) {
+pub(super) async fn run_release<A: Api>(desk: &Arc<Desk<A>>, place: &Place, held_for: For) {
     {
         let mut holds = desk.lane.holds();
         if let Some(hold) = holds.get_mut(place) {
@@ -31,7 +37,8 @@ pub(super) async fn run_release<A: Api>(desk: &Desk<A>, place: &Place, held_for:
     match noted(desk).await {
         Ok(locks) => {
             if let Some(lock) = locks.into_iter().find(|lock| lock.place == *place) {
-                give_back(desk, lock).await;
+                let left = give_back(desk, lock).await;
+                try_again(desk, left);
             }
         }
         Err(error) => tracing::error!(%error, "the held locks could not be read"),
@@ -40,14 +47,16 @@ pub(super) async fn run_release<A: Api>(desk: &Desk<A>, place: &Place, held_for:
 }
 
 /// Gives back whatever is noted and neither held nor wanted now.
-pub(super) async fn run_leftovers<A: Api>(desk: &Desk<A>) {
+pub(super) async fn run_leftovers<A: Api>(desk: &Arc<Desk<A>>) {
     match noted(desk).await {
         Ok(locks) => {
+            let mut left = None;
             for lock in locks {
                 if desk.lane.generation(&lock.place).is_none() && !desk.session.wants(&lock.place) {
-                    give_back(desk, lock).await;
+                    left = give_back(desk, lock).await.max(left);
                 }
             }
+            try_again(desk, left);
         }
         Err(error) => tracing::error!(%error, "the held locks could not be read"),
     }
@@ -57,11 +66,23 @@ async fn noted<A: Api>(desk: &Desk<A>) -> Result<Vec<HeldLock>, Error> {
     desk.cache.read(|tx| held_locks::all(tx)).await
 }
 
+/// A server that did not answer a release is online for all anyone knows, and the image is kept from others.
+fn try_again<A: Api>(desk: &Arc<Desk<A>>, left: Option<Duration>) {
+    if let Some(pause) = left {
+        let later = Arc::clone(desk);
+        desk.spawn(async move {
+            tokio::time::sleep(pause).await;
+            later.lane.give_back_leftovers();
+        });
+    }
+}
+
 /// Naming the generation, it never touches a later lock; where the answer to the acquire was lost, the
-/// window's own id is all there is to name.
-async fn give_back<A: Api>(desk: &Desk<A>, lock: HeldLock) {
-    if desk.station.link.is_offline() {
-        return;
+/// window's own id is all there is to name. With no answer, how soon to ask again.
+async fn give_back<A: Api>(desk: &Desk<A>, lock: HeldLock) -> Option<Duration> {
+    // The server's return, or the next sign-in, is reason enough to ask again.
+    if desk.station.link.is_offline() || desk.station.must_sign_in_again() {
+        return None;
     }
     let HeldLock {
         place,
@@ -76,8 +97,11 @@ async fn give_back<A: Api>(desk: &Desk<A>, lock: HeldLock) {
         .station
         .ask(desk.station.api.release(&place.project, &place.image, request))
         .await;
-    if matches!(answer, Err(ApiError::Network(_) | ApiError::Later { .. })) {
-        return;
+    match answer {
+        Err(ApiError::Network(_)) => return Some(ASK_AGAIN),
+        Err(ApiError::Later { retry_after }) => return Some(retry_after),
+        Err(ApiError::Refused(detail)) if detail.refusal == Refusal::Unauthorized => return None,
+        Ok(_) | Err(ApiError::Refused(_)) => {}
     }
     if let Some(generation) = generation {
         desk.board.clear(&place, generation);
@@ -86,4 +110,5 @@ async fn give_back<A: Api>(desk: &Desk<A>, lock: HeldLock) {
     if let Err(error) = desk.cache.write(move |tx| held_locks::remove(tx, &at)).await {
         tracing::error!(%error, "a lock that was given back is still noted as held");
     }
+    None
 }

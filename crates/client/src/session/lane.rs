@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lockstep_wire::{Answer, Api, Generation};
 use tokio::sync::{mpsc, oneshot};
 
-use super::state::Attempt;
+use super::state::{Attempt, Event};
 use super::{close, open};
 use crate::Place;
 use crate::desk::Desk;
+use crate::watchdog::has_panicked;
 
 /// What is asked for on the lane.
 enum Job {
@@ -38,12 +39,26 @@ enum Job {
 }
 
 /// Whether unsent work of an image that is not open may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Borrowed {
     /// Under this grant.
-    Granted(Generation),
+    Granted(Loan),
     /// Another has the image.
     Locked,
+}
+
+/// A lock for as long as sending takes; given back when it is dropped, whatever ended the sending.
+pub(crate) struct Loan {
+    pub generation: Generation,
+    place: Place,
+    lane: Lane,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.lane.push(Job::Return {
+            place: self.place.clone(),
+        });
+    }
 }
 
 /// A lock this machine believes it holds, and what for.
@@ -112,11 +127,14 @@ impl Lane {
         self.holds().get(place).is_some_and(|hold| hold.window)
     }
 
-    /// A save was granted the lock anew.
-    pub(crate) fn regranted(&self, place: &Place, generation: Generation) {
-        if let Some(hold) = self.holds().get_mut(place) {
-            hold.generation = hold.generation.max(generation);
-        }
+    /// A save was granted the lock anew. False when nothing here holds the image any more.
+    pub(crate) fn regranted(&self, place: &Place, generation: Generation) -> bool {
+        let mut holds = self.holds();
+        let Some(hold) = holds.get_mut(place) else {
+            return false;
+        };
+        hold.generation = hold.generation.max(generation);
+        true
     }
 
     /// Asks for the lock to send an image's unsent work.
@@ -131,9 +149,12 @@ impl Lane {
             .unwrap_or_else(|_| Err(lockstep_wire::ApiError::Network("closing".to_owned())))
     }
 
-    /// Done sending.
-    pub(crate) fn give_back(&self, place: Place) {
-        self.push(Job::Return { place });
+    pub(super) fn loan(&self, place: &Place, generation: Generation) -> Loan {
+        Loan {
+            generation,
+            place: place.clone(),
+            lane: self.clone(),
+        }
     }
 
     /// Gives back what an earlier run, or a moment without network, left behind.
@@ -153,23 +174,36 @@ impl Lane {
 /// Works the lane until the desk is closed.
 pub(crate) async fn run_lane<A: Api>(desk: Arc<Desk<A>>, LaneJobs(mut jobs): LaneJobs) {
     while let Some(job) = jobs.recv().await {
-        match job {
-            // Someone changed his mind while it queued: never asked, nothing to give back.
-            Job::Acquire { attempt, .. } if !desk.session.is_asking(attempt) => {}
-            Job::Acquire {
-                place,
-                attempt,
-                take_over,
-            } => open::run_acquire(&desk, place, attempt, take_over).await,
-            Job::Release { place } => {
-                if !desk.session.wants(&place) {
-                    close::run_release(&desk, &place, close::For::Window).await;
-                }
+        let attempt = match &job {
+            Job::Acquire { attempt, .. } => Some(*attempt),
+            _ => None,
+        };
+        if has_panicked(run_job(&desk, job)).await {
+            tracing::error!("a lock call failed unexpectedly");
+            if let Some(attempt) = attempt {
+                desk.session.tell(Event::Unreachable { attempt });
             }
-            Job::Borrow { place, reply } => drop(reply.send(open::run_borrow(&desk, &place).await)),
-            Job::Return { place } => close::run_release(&desk, &place, close::For::Sending).await,
-            Job::GiveBackLeftovers => close::run_leftovers(&desk).await,
-            Job::Fence { done } => drop(done.send(())),
         }
+    }
+}
+
+async fn run_job<A: Api>(desk: &Arc<Desk<A>>, job: Job) {
+    match job {
+        // Someone changed his mind while it queued: never asked, nothing to give back.
+        Job::Acquire { attempt, .. } if !desk.session.is_asking(attempt) => {}
+        Job::Acquire {
+            place,
+            attempt,
+            take_over,
+        } => open::run_acquire(desk, place, attempt, take_over).await,
+        Job::Release { place } => {
+            if !desk.session.wants(&place) {
+                close::run_release(desk, &place, close::For::Window).await;
+            }
+        }
+        Job::Borrow { place, reply } => drop(reply.send(open::run_borrow(desk, &place).await)),
+        Job::Return { place } => close::run_release(desk, &place, close::For::Sending).await,
+        Job::GiveBackLeftovers => close::run_leftovers(desk).await,
+        Job::Fence { done } => drop(done.send(())),
     }
 }

@@ -20,6 +20,7 @@ use crate::desk::Desk;
 use crate::view::{Access, Event as Fact, Holder, Notice, SessionView};
 use crate::{Error, Place};
 pub(crate) use lane::{Borrowed, Lane, run_lane};
+pub(crate) use lease::Renewal;
 use state::{Attempt, Effect, Event, State, step};
 
 /// A sleeping machine's timers do not run; looking at the clock this often makes the first moment awake
@@ -74,6 +75,7 @@ struct Shown {
 pub(crate) struct SessionLoop {
     asks: mpsc::UnboundedReceiver<Ask>,
     shown: Arc<Mutex<Shown>>,
+    attempts: Attempt,
 }
 
 impl Session {
@@ -85,7 +87,11 @@ impl Session {
                 asks: sender,
                 shown: Arc::clone(&shown),
             },
-            SessionLoop { asks, shown },
+            SessionLoop {
+                asks,
+                shown,
+                attempts: 0,
+            },
         )
     }
 
@@ -156,11 +162,13 @@ impl Session {
     }
 }
 
-/// Runs the session until the desk is closed.
-pub(crate) async fn run_session<A: Api>(desk: Arc<Desk<A>>, mut session: SessionLoop) {
+/// Runs the session until the desk is closed. Begun again after a fault, what was open stays open.
+pub(crate) async fn run_session<A: Api>(desk: Arc<Desk<A>>, session: &mut SessionLoop) {
     let clock = Arc::clone(&desk.station.clock);
-    let mut state = State::Closed;
-    let mut attempts: Attempt = 0;
+    let mut state = match desk.session.open_place() {
+        Some((place, access)) => State::resumed(place, access.edits(), clock.steady()),
+        None => State::Closed,
+    };
     let mut waiting: Option<(Attempt, oneshot::Sender<Opening>)> = None;
     let mut published = None;
     loop {
@@ -174,8 +182,8 @@ pub(crate) async fn run_session<A: Api>(desk: Arc<Desk<A>>, mut session: Session
             },
             () = sleep_or_forever(pause) => None,
         };
-        attempts += 1;
-        let attempt = attempts;
+        session.attempts += 1;
+        let attempt = session.attempts;
         let mut done = None;
         let event = match ask {
             None => Event::Tick { attempt },

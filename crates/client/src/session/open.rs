@@ -50,7 +50,7 @@ pub(super) async fn run_borrow<A: Api>(desk: &Desk<A>, place: &Place) -> Answer<
         AcquireAnswer::Acquired(grant) | AcquireAnswer::Refreshed(grant) => {
             let generation = grant.lock.generation;
             take_grant(desk, place, grant, |hold| hold.sending = true).await;
-            Ok(Borrowed::Granted(generation))
+            Ok(Borrowed::Granted(desk.lane.loan(place, generation)))
         }
         AcquireAnswer::AlreadyLocked { locked_by, .. } => {
             desk.board.set(&place.project, locked_by);

@@ -151,6 +151,24 @@ pub(crate) enum Effect {
 }
 
 impl State {
+    /// Where an open image goes on after a fault of ours: whoever was editing asks for the lock anew.
+    pub(crate) fn resumed(place: Place, was_editing: bool, now: Duration) -> Self {
+        if was_editing {
+            Self::Offline {
+                place,
+                had_lock: true,
+                asking: None,
+                next_try: now,
+            }
+        } else {
+            Self::ReadOnly {
+                place,
+                holder: None,
+                free: false,
+            }
+        }
+    }
+
     /// The open image.
     pub(crate) fn place(&self) -> Option<&Place> {
         match self {

@@ -34,6 +34,12 @@ impl Sync {
         self.woken.notify_one();
     }
 
+    /// Says so for as long as the answer lives.
+    fn begin_sending(&self) -> Sending<'_> {
+        self.sending.fetch_add(1, Ordering::AcqRel);
+        Sending(&self.sending)
+    }
+
     /// Something is on its way right now.
     pub(crate) fn is_sending(&self) -> bool {
         self.sending.load(Ordering::Acquire) > 0
@@ -44,5 +50,14 @@ impl Sync {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         Arc::clone(turns.entry(place.clone()).or_default())
+    }
+}
+
+/// Whoever waits for a sender may lose patience in the middle of it; the count is right all the same.
+struct Sending<'a>(&'a AtomicUsize);
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -3,10 +3,10 @@
 //! **Invariant:** an entry is sealed with its key on the disk before it is sent the first time, is sent word for
 //! word the same until it is answered, and is removed by nothing but that answer.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use lockstep_wire::annotations::SaveNotes;
 use lockstep_wire::{
     AnnotationId, Answer, Api, ApiError, CreateAnnotation, Generation, IdempotencyKey, LockLoss, SaveContext,
     Version,
@@ -18,11 +18,12 @@ use super::plan::{Fate, LockFacts, Rival, Success, Turn, decide_fate, decide_tur
 use crate::board::holder_of;
 use crate::cache::annotations::{self, Base, Stored};
 use crate::cache::conflicts::{self, Conflict};
+use crate::cache::held_locks::{self, HeldLock};
 use crate::cache::images;
 use crate::cache::outbox::{self, Draft, Sent, Write};
 use crate::desk::Desk;
-use crate::session::Borrowed;
 use crate::session::state::Event;
+use crate::session::{Borrowed, Renewal};
 use crate::view::{ConflictView, Event as Fact};
 use crate::{Error, Place};
 
@@ -60,16 +61,12 @@ pub(crate) async fn push_image<A: Api>(desk: &Desk<A>, place: &Place) -> Pushed 
         displaced,
         others: desk.board.lock(place).is_some_and(|lock| !is_mine(&lock)),
     };
-    desk.sync.sending.fetch_add(1, Ordering::AcqRel);
+    let sending = desk.sync.begin_sending();
     let pushed = match decide_turn(facts) {
         Turn::Send(generation) => send_all(desk, place, generation).await,
         Turn::Wait => Pushed::Locked,
         Turn::Borrow => match desk.lane.borrow(place).await {
-            Ok(Borrowed::Granted(generation)) => {
-                let pushed = send_all(desk, place, generation).await;
-                desk.lane.give_back(place.clone());
-                pushed
-            }
+            Ok(Borrowed::Granted(loan)) => send_all(desk, place, loan.generation).await,
             Ok(Borrowed::Locked) => Pushed::Locked,
             // This person may no longer take the lock; each write is refused on its own and seen as such.
             Err(ApiError::Refused(_)) if !desk.station.must_sign_in_again() => {
@@ -79,7 +76,7 @@ pub(crate) async fn push_image<A: Api>(desk: &Desk<A>, place: &Place) -> Pushed 
             Err(_) => Pushed::Unanswered,
         },
     };
-    desk.sync.sending.fetch_sub(1, Ordering::AcqRel);
+    drop(sending);
     desk.announce_image(place).await;
     desk.announce_save().await;
     pushed
@@ -125,6 +122,7 @@ async fn send_one<A: Api>(
     };
     // A lock that a save was granted anew has a new generation.
     let generation = desk.lane.generation(place).unwrap_or(generation);
+    let sent_at = desk.station.clock.steady();
     let answer = send(desk, place, &sent, generation).await;
     let fate = decide_fate(&sent.write, answer);
     match &fate {
@@ -143,7 +141,7 @@ async fn send_one<A: Api>(
             lock_gone(desk, place, generation, *reason, by.clone()).await?;
             return Ok(Some(Pushed::Locked));
         }
-        Fate::Stored(success) => note_regrant(desk, place, success),
+        Fate::Stored(success) => note_regrant(desk, place, success.notes(), sent_at).await?,
         Fate::AlreadyGone | Fate::Differs(_) | Fate::Rekey | Fate::Refused(_) => {}
     }
     let (at, now) = (place.clone(), desk.station.clock.wall());
@@ -185,11 +183,39 @@ async fn lock_gone<A: Api>(
     Ok(())
 }
 
-fn note_regrant<A: Api>(desk: &Desk<A>, place: &Place, success: &Success) {
-    if let Some(lock) = &success.notes().lock {
-        desk.lane.regranted(place, lock.generation);
-        desk.board.set(&place.project, lock.clone());
+/// The lock had lapsed, nobody had taken it, and the save was granted it anew: whoever held it goes on under
+/// the new generation, and that is the one to give back.
+async fn note_regrant<A: Api>(
+    desk: &Desk<A>,
+    place: &Place,
+    notes: &SaveNotes,
+    sent_at: Duration,
+) -> Result<(), Error> {
+    let Some(lock) = notes.lock.as_ref().filter(|_| !notes.replayed) else {
+        return Ok(());
+    };
+    let held = HeldLock {
+        place: place.clone(),
+        generation: Some(lock.generation),
+        client_id: desk.station.client_id.clone(),
+    };
+    desk.cache.write(move |tx| held_locks::put(tx, &held)).await?;
+    desk.board.set(&place.project, lock.clone());
+    if !desk.lane.regranted(place, lock.generation) {
+        // It was closed while the save was on its way.
+        desk.lane.give_back_leftovers();
     }
+    let renewal = Renewal {
+        generation: lock.generation,
+        sent_at,
+        ttl: (lock.expires_at - lock.heartbeat_at).to_std().unwrap_or_default(),
+        beat_every: desk.station.link.beat_every(),
+    };
+    desk.session.tell(Event::Renewed {
+        place: place.clone(),
+        renewal,
+    });
+    Ok(())
 }
 
 async fn send<A: Api>(desk: &Desk<A>, place: &Place, sent: &Sent, generation: Generation) -> Answer<Success> {
@@ -411,7 +437,6 @@ mod tests {
     use crate::cache::annotations::Rights;
     use crate::cache::journal;
     use crate::view::{Edit, EditChange};
-    use lockstep_wire::annotations::SaveNotes;
     use lockstep_wire::{Annotation, AnnotationFields, Geometry, Saved, UserId};
     use rusqlite::Transaction;
 

@@ -500,3 +500,17 @@ fn who_looks_and_finds_it_still_locked_goes_on_looking() {
         }
     );
 }
+
+#[test]
+fn after_a_fault_of_ours_an_image_that_was_edited_stays_open_and_asks_for_its_lock_anew() {
+    let (state, effects) = tick(State::resumed(place("a"), true, at(5)), 5);
+    let acquire = Effect::Acquire {
+        place: place("a"),
+        attempt: 9,
+        take_over: false,
+    };
+    assert_eq!(effects, [acquire]);
+    assert!(state.access(|_| DateTime::UNIX_EPOCH).edits());
+    let looking = State::resumed(place("a"), false, at(5));
+    assert!(matches!(looking, State::ReadOnly { .. }));
+}
