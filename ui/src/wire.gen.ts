@@ -332,7 +332,15 @@ project_id: ProjectId,
 /**
  * The changed ones.
  */
-rows: Array<ImageRow> | null, } } | { "event": "session", "data": SessionView } | { "event": "annotations", "data": Delta } | { "event": "save", "data": SaveView } | { "event": "conflict", "data": ConflictView } | { "event": "notice", "data": Notice } | { "event": "open_requested", "data": { 
+rows: Array<ImageRow> | null, } } | { "event": "labels", "data": { 
+/**
+ * Which project.
+ */
+project_id: ProjectId, 
+/**
+ * As they are now.
+ */
+labels: Array<Label>, } } | { "event": "session", "data": SessionView } | { "event": "annotations", "data": Delta } | { "event": "save", "data": SaveView } | { "event": "conflict", "data": ConflictView } | { "event": "notice", "data": Notice } | { "event": "open_requested", "data": { 
 /**
  * Where the image is.
  */

@@ -86,7 +86,8 @@ export class Stage implements Editor {
 		return this.#painter.sharp;
 	}
 
-	open(document: ImageDocument, picture: Size): void {
+	/** Other shapes; what is drawn stays until they are. */
+	open(document: ImageDocument): void {
 		this.#forget();
 		this.hand.cancel();
 		this.#document = document;
@@ -95,6 +96,12 @@ export class Stage implements Editor {
 			if (shapes.length > 0) this.#refresh(shapes);
 			if (selection) this.#painter.touch();
 		});
+		this.#painter.refreshAll();
+	}
+
+	/** Another picture: in full, and bare until its shapes are drawn. */
+	turnTo(picture: Size): void {
+		this.camera.show(picture);
 		this.#painter.restart(picture);
 	}
 

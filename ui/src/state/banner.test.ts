@@ -23,6 +23,16 @@ describe("the lock banner", () => {
 		expect(offers).toEqual([]);
 	});
 
+	it("announces the lock, not the time", () => {
+		const news = ["editing", "jeopardy"].map((state) =>
+			[at(14, 32), at(14, 33)].map((until) => banner(session({ state, until } as Access), NOW).news),
+		);
+		for (const [now, later] of news) {
+			expect(now).toBeTruthy();
+			expect(now).toBe(later);
+		}
+	});
+
 	it("warns with the time that is left", () => {
 		const { tone, says } = banner(session({ state: "jeopardy", until: at(14, 28) }), NOW);
 		expect(tone).toBe("warning");

@@ -11,6 +11,8 @@ export interface Banner {
 	says: string;
 	/** Time left, set apart so that it does not push the sentence about as it ticks. */
 	left?: string;
+	/** What is announced, where the sentence changes as time goes by and that is no news. */
+	news?: string;
 	offers: readonly Offer[];
 }
 
@@ -23,6 +25,7 @@ export function banner({ access, may_force }: SessionView, now: number): Banner 
 			return {
 				tone: "mine",
 				says: say("access.editing", { time: clock(access.until, now) }),
+				news: say("lock.mine"),
 				left: say("access.left", { left: countdown(access.until, now) }),
 				offers: [],
 			};
@@ -30,6 +33,7 @@ export function banner({ access, may_force }: SessionView, now: number): Banner 
 			return {
 				tone: "warning",
 				says: say("access.jeopardy", { left: countdown(access.until, now) }),
+				news: say("access.jeopardy.news"),
 				offers: [],
 			};
 		case "offline":

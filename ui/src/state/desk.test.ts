@@ -5,6 +5,7 @@ import { failure } from "../backend/fake/world";
 import { edit, newAnnotationId, put } from "../document";
 import type { ConflictView, Edit } from "../wire.gen";
 import { Desk } from "./desk";
+import { isAsKept } from "./kept";
 
 const STREET = STREETS.project.id;
 
@@ -33,6 +34,24 @@ describe("starting", () => {
 		expect(desk.projects.open?.name).toBe("Street scenes");
 		expect(desk.images.rows).toHaveLength(12);
 		expect(desk.projects.labels).toHaveLength(5);
+	});
+
+	it("says nothing of the connection and of what is saved before it knows", async () => {
+		const early = new Desk(new World());
+		expect(early.sync.online).toBeNull();
+		expect(early.sync.known).toBe(false);
+		await vi.waitFor(() => expect(desk.sync.online).toBe(true));
+		expect(desk.sync.known).toBe(true);
+	});
+
+	it("knows that the server answers from what only a server can say", async () => {
+		const late = new World();
+		late.on = async () => () => {};
+		const deaf = new Desk(late);
+		await deaf.start();
+		expect(deaf.sync.online).toBeNull();
+		deaf.hear({ event: "images", data: { project_id: STREET, rows: null } });
+		await vi.waitFor(() => expect(deaf.sync.online).toBe(true));
 	});
 
 	it("leaves nothing of one person's for the next", async () => {
@@ -93,8 +112,17 @@ describe("an edit", () => {
 		world.failing.set("edit", failure("storage", "The disk is full."));
 		await desk.session.edit(aBox());
 		expect(desk.session.document.count).toBe(0);
-		expect(desk.notes.list[0]?.text).toBe("The change was not saved and has been taken back. The disk is full.");
+		expect(desk.notes.list[0]?.text).toBe("The change was not accepted and has been taken back. The disk is full.");
 		expect(desk.sync.unconfirmed).toBe(0);
+	});
+
+	it("says that the lock is gone, when that is why nothing was accepted", async () => {
+		world.failing.set("edit", failure("not_editing"));
+		await Promise.all([desk.session.edit(aBox()), desk.session.edit(aBox())]);
+		expect(desk.session.document.count).toBe(0);
+		expect(desk.notes.list.map(({ text }) => text)).toEqual([
+			"The change was not accepted and has been taken back. The image is not locked for you any more.",
+		]);
 	});
 
 	it("reaches the core in the order of drawing, and an undo after it", async () => {
@@ -173,6 +201,31 @@ describe("another's lock", () => {
 		await opened;
 		expect(desk.session.view).toMatchObject({ image_id: "street-2", access: { state: "editing" } });
 		expect(desk.session.editable).toBe(true);
+		expect(world.row("street-2").lock.state).toBe("mine");
+	});
+
+	it("leads back to looking, without a question, from where one only looked", async () => {
+		const asked = vi.fn(() => true);
+		world.answer = asked;
+		await desk.openImage(STREET, "street-1");
+		world.changeRow("street-2", { lock: world.row("street-1").lock });
+		world.answer = () => false;
+		await desk.openImage(STREET, "street-2");
+		expect(desk.session.view).toMatchObject({ image_id: "street-1", access: { state: "read_only" } });
+		expect(asked).toHaveBeenCalledOnce();
+	});
+
+	it("leaves nothing open, and says so, when there is no way back either", async () => {
+		await desk.openImage(STREET, "street-2");
+		world.answer = () => {
+			world.failing.set("openImage", failure("offline"));
+			return false;
+		};
+		await desk.openImage(STREET, "street-1");
+		expect(desk.session.view).toBeNull();
+		expect(desk.session.opening).toBeNull();
+		expect(desk.notes.list[0]?.text).toContain("could not be opened");
+		expect(world.row("street-2").lock.state).toBe("free");
 	});
 
 	it("lets one look, ask to be told, and take it when it is free", async () => {
@@ -192,8 +245,22 @@ describe("another's lock", () => {
 		desk.hear({ event: "notice", data });
 		expect(desk.notes.list[0]).toMatchObject({
 			text: "a.jpg is free now.",
-			image: { project: STREET, image: "street-1" },
+			free: { project: STREET, image: "street-1" },
 		});
+	});
+
+	it.each([
+		["is opened", () => desk.openImage(STREET, "street-3")],
+		[
+			"is someone else's again",
+			() => Promise.resolve(world.changeRow("street-3", { lock: world.row("street-1").lock })),
+		],
+	])("no longer offers what became free once it %s", async (_, happens) => {
+		const data = { notice: "image_free" as const, project_id: STREET, image_id: "street-3", file_name: "c.jpg" };
+		desk.hear({ event: "notice", data });
+		expect(desk.notes.list).toHaveLength(1);
+		await happens();
+		await vi.waitFor(() => expect(desk.notes.list).toEqual([]));
 	});
 
 	it("opens what the notification was clicked for", async () => {
@@ -247,6 +314,10 @@ describe("a conflict", () => {
 		const [version] = desk.session.kept;
 		if (version) await desk.session.restore(version);
 		expect(desk.session.document.count).toBe(count);
-		expect(desk.session.kept).toEqual([]);
+		// It can be had again: an undo takes it away, and it is still there.
+		expect(desk.session.kept).toHaveLength(1);
+		expect(version && isAsKept(version, desk.session.document)).toBe(true);
+		await desk.session.undo();
+		expect(version && isAsKept(version, desk.session.document)).toBe(false);
 	});
 });

@@ -3,7 +3,7 @@
 import { getContext, setContext } from "svelte";
 import type { Backend } from "../backend/backend";
 import { say } from "../strings/say";
-import type { ConflictView, Event, ImageId, LabelId, Notice, ProjectId, UserId } from "../wire.gen";
+import type { ConflictView, Event, ImageId, ImageRow, LabelId, Notice, ProjectId, UserId } from "../wire.gen";
 import { Account } from "./account.svelte";
 import { ImageList } from "./images.svelte";
 import { relabelled } from "./labelling";
@@ -51,7 +51,7 @@ export class Desk {
 				this.sync.online = event.data.online;
 				break;
 			case "images":
-				void this.images.changed(event.data.project_id, event.data.rows).catch(() => {});
+				void this.#takeRows(event.data.project_id, event.data.rows);
 				break;
 			case "session":
 				this.session.changed(event.data);
@@ -77,6 +77,7 @@ export class Desk {
 
 	async signIn(email: string, password: string): Promise<boolean> {
 		if (!(await this.account.signIn(email, password))) return false;
+		this.sync.online = true;
 		await this.#settle();
 		return true;
 	}
@@ -149,10 +150,23 @@ export class Desk {
 		if (person !== null) await Promise.all([this.projects.load(), this.sync.load()]);
 	}
 
+	async #takeRows(project: ProjectId, rows: readonly ImageRow[] | null): Promise<void> {
+		await this.images.changed(project, rows).catch(() => {});
+		// Who has an image is known only from a server that answers, should the word of that have come too early to be heard.
+		if (this.sync.online === null)
+			this.sync.online = this.images.rows.some(({ lock }) => lock.state !== "unknown") || null;
+		for (const { free } of this.notes.list) {
+			const lock = free?.project === this.projects.openId ? this.images.get(free.image)?.lock.state : undefined;
+			if (free && lock && lock !== "free" && lock !== "unknown") this.notes.notFree(free.project, free.image);
+		}
+	}
+
 	#notify(notice: Notice): void {
 		const { project_id: project, image_id: image, file_name: file } = notice;
+		// The banner over the open image says it already, and has the way out.
+		if (this.session.shows(project, image)) return;
 		if (notice.notice === "image_free") {
-			this.notes.add({ tone: "news", text: say("notes.free", { file }), image: { project, image } });
+			this.notes.add({ tone: "news", text: say("notes.free", { file }), free: { project, image } });
 			return;
 		}
 		const { reason, by } = notice;

@@ -8,8 +8,8 @@ export interface Note {
 	id: number;
 	tone: "news" | "warning" | "failure";
 	text: string;
-	/** An image that the note is about, to open from it. */
-	image?: { project: ProjectId; image: ImageId };
+	/** An image that is free, to open from the note. */
+	free?: { project: ProjectId; image: ImageId };
 }
 
 /** What did not work, as the catalogue names it. */
@@ -53,6 +53,11 @@ export class Notes {
 
 	dismiss(id: number): void {
 		this.list = this.list.filter((note) => note.id !== id);
+	}
+
+	/** The image is not free any more: someone has it, perhaps this window. */
+	notFree(project: ProjectId, image: ImageId): void {
+		this.list = this.list.filter(({ free }) => free?.project !== project || free.image !== image);
 	}
 }
 

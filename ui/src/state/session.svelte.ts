@@ -7,7 +7,7 @@
 import type { Backend, Opening } from "../backend/backend";
 import { ImageDocument } from "../document";
 import { say } from "../strings/say";
-import type { Delta, Edit, ImageId, KeptVersion, OpenedImage, ProjectId, SessionView } from "../wire.gen";
+import type { Access, Delta, Edit, ImageId, KeptVersion, OpenedImage, ProjectId, SessionView } from "../wire.gen";
 import type { Notes } from "./notes.svelte";
 import type { Sync } from "./sync.svelte";
 
@@ -20,9 +20,7 @@ export class Session {
 	opening = $state<ImageId | null>(null);
 
 	/** Nothing can be drawn while another image is being opened: the core no longer has this one. */
-	readonly editable = $derived(
-		this.view !== null && this.opening === null && ["editing", "jeopardy", "offline"].includes(this.view.access.state),
-	);
+	readonly editable = $derived(this.view !== null && this.opening === null && mayEdit(this.view.access));
 
 	readonly #backend: Backend;
 	readonly #sync: Sync;
@@ -38,7 +36,7 @@ export class Session {
 
 	/** Opens an image in place of the one that is open; when that comes to nothing, goes back to it. */
 	async open(project: ProjectId, image: ImageId): Promise<void> {
-		if (this.opening === image || (this.editable && this.#shows(project, image))) return;
+		if (this.opening === image || (this.editable && this.shows(project, image))) return;
 		const attempt = ++this.#attempt;
 		const before = this.view;
 		this.opening = image;
@@ -51,11 +49,11 @@ export class Session {
 				if (this.opening === null && this.view === null) await this.#backend.closeImage();
 				return;
 			}
-			if (opening.outcome !== "cancelled") this.#take(opening);
-			else if (before) await this.#openAgain(before);
+			if (opening.outcome === "opened") this.#show(opening.image);
+			else await this.#goBack(before, attempt);
 		} catch (thrown) {
 			this.#notes.fail("failed.open", thrown);
-			if (before && attempt === this.#attempt) await this.#openAgain(before);
+			if (attempt === this.#attempt) await this.#goBack(before, attempt);
 		} finally {
 			if (attempt === this.#attempt) this.opening = null;
 		}
@@ -82,7 +80,7 @@ export class Session {
 
 	/** Takes in news of the open image. */
 	changed(view: SessionView): void {
-		if (this.#shows(view.project_id, view.image_id)) this.view = view;
+		if (this.shows(view.project_id, view.image_id)) this.view = view;
 	}
 
 	apply(delta: Delta): void {
@@ -116,7 +114,12 @@ export class Session {
 
 	async takeBack(): Promise<void> {
 		try {
-			this.#take(await this.#inTurn(() => this.#backend.takeBack()));
+			const opening = await this.#inTurn(() => this.#backend.takeBack());
+			if (opening.outcome === "opened") this.#show(opening.image);
+			else if (opening.outcome === "locked") {
+				const { user_name: name } = opening.holder;
+				this.#notes.add({ tone: "warning", text: say("access.still_locked", { name }) });
+			}
 		} catch (thrown) {
 			this.#notes.fail("failed.take_back", thrown);
 		}
@@ -149,38 +152,34 @@ export class Session {
 		if (this.view?.image_id === image_id) this.kept = kept;
 	}
 
-	#shows(project: ProjectId, image: ImageId): boolean {
+	shows(project: ProjectId, image: ImageId): boolean {
 		return this.view?.project_id === project && this.view.image_id === image;
 	}
 
-	/** The core has let go of it for another that was then not opened. */
-	async #openAgain({ project_id, image_id }: SessionView): Promise<void> {
+	/**
+	 * To the image that the core has let go of for another, which was then not opened. Until it is open again none is:
+	 * its lock may be someone else's by now.
+	 */
+	async #goBack(before: SessionView | null, attempt: number): Promise<void> {
 		this.forget();
+		if (!before) return;
+		const { project_id, image_id, access } = before;
+		this.opening = image_id;
 		try {
-			this.#take(await this.#backend.openImage(project_id, image_id));
+			// Who was only looking is not asked what to do about the lock once more.
+			const again: Opening = mayEdit(access)
+				? await this.#backend.openImage(project_id, image_id)
+				: { outcome: "opened", image: await this.#backend.openReadOnly(project_id, image_id) };
+			if (attempt === this.#attempt && again.outcome === "opened") this.#show(again.image);
 		} catch (thrown) {
 			this.#notes.fail("failed.open", thrown);
 		}
 	}
 
-	#take(opening: Opening): void {
-		switch (opening.outcome) {
-			case "opened":
-				this.#show(opening.image);
-				break;
-			case "locked":
-				this.#notes.add({
-					tone: "warning",
-					text: say("access.still_locked", { name: opening.holder.user_name }),
-				});
-				break;
-			case "cancelled":
-				break;
-		}
-	}
-
 	#show(image: OpenedImage): void {
-		const selection = image.session.image_id === this.view?.image_id ? this.document.selection : [];
+		const { project_id, image_id } = image.session;
+		this.#notes.notFree(project_id, image_id);
+		const selection = this.shows(project_id, image_id) ? this.document.selection : [];
 		this.view = image.session;
 		this.document = new ImageDocument(image);
 		this.document.select(selection);
@@ -208,3 +207,5 @@ export class Session {
 		return turn;
 	}
 }
+
+const mayEdit = ({ state }: Access): boolean => ["editing", "jeopardy", "offline"].includes(state);

@@ -7,13 +7,16 @@ import type { AnnotationId, ConflictView, Delta, ImageId, SaveState, SaveView } 
 export type ShownState = SaveState | "saving";
 
 export class Sync {
-	online = $state(true);
+	/** Whether the server answers; `null` until the core has said. */
+	online = $state<boolean | null>(null);
 	save = $state.raw<SaveView>({ as_of: 0, state: "synced", unsent: 0, conflicts: 0, refused: 0 });
 	/** Edits, undos and redos on their way to the core's journal. */
 	unconfirmed = $state(0);
 	/** The native dialog is up. */
 	asking = $state(false);
 
+	/** Before the core has been asked nothing is said, least of all that all is well. */
+	readonly known = $derived(this.save.as_of > 0);
 	readonly state = $derived<ShownState>(this.unconfirmed > 0 ? "saving" : this.save.state);
 
 	readonly #backend: Backend;

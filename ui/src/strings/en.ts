@@ -43,8 +43,8 @@ export const en = {
 	"signout.title": "Sign out?",
 	"signout.nothing": "Everything is on the server.",
 	"signout.kept": {
-		one: "{count} change is not on the server yet. It stays on this computer and goes out when you sign in again.",
-		other: "{count} changes are not on the server yet. They stay on this computer and go out when you sign in again.",
+		one: "{count} change is not on the server yet. It stays on this computer and is here when you sign in again.",
+		other: "{count} changes are not on the server yet. They stay on this computer and are here when you sign in again.",
 	},
 
 	"connection.online": "Connected",
@@ -94,6 +94,7 @@ export const en = {
 	"access.editing": "Locked by you until {time}",
 	"access.left": "{left} left",
 	"access.jeopardy": "The lock ends in {left} unless the server answers. Your changes are kept here.",
+	"access.jeopardy.news": "The lock may end soon: the server does not answer. Your changes are kept here.",
 	"access.offline": "Working offline: changes are kept on this computer",
 	"access.acquiring": "Asking for the lock…",
 	"access.theirs": "Read-only: {name} is editing since {time}",
@@ -148,6 +149,7 @@ export const en = {
 	"geometry.ellipse": "Ellipse",
 	"geometry.mask": "Mask",
 	"geometry.tag": "Tag",
+	"geometry.size": "{width} pixels wide, {height} pixels high",
 	"geometry.points": { one: "{count} point", other: "{count} points" },
 
 	"kept.title": { one: "Set aside: {count} version", other: "Set aside: {count} versions" },
@@ -155,7 +157,7 @@ export const en = {
 	"kept.of": "{name}’s",
 	"kept.deletion": "Deletion",
 	"kept.restore": "Restore",
-	"kept.at": "set aside {time}",
+	"kept.in_use": "In use now",
 
 	"save.saving": "Saving…",
 	"save.synced": "Synced",
@@ -180,7 +182,7 @@ export const en = {
 	"notes.lost.taken_over": "{name} has taken over {file}. Your changes are kept here.",
 	"notes.lost.unknown": "The lock on {file} is gone. Your changes are kept here.",
 
-	"failed.edit": "The change was not saved and has been taken back.",
+	"failed.edit": "The change was not accepted and has been taken back.",
 	"failed.open": "The image could not be opened.",
 	"failed.close": "The image could not be closed.",
 	"failed.undo": "Undo did not work.",
@@ -195,7 +197,7 @@ export const en = {
 
 	"because.signed_out": "You are not signed in.",
 	"because.offline": "The server cannot be reached.",
-	"because.not_editing": "The image is not locked for you.",
+	"because.not_editing": "The image is not locked for you any more.",
 	"because.not_found": "It is not there any more.",
 	"because.picture_not_here": "The picture is not on this computer, and the server cannot be reached.",
 	"because.closing": "Lockstep is closing.",

@@ -154,10 +154,8 @@ export class World implements Backend {
 	restore = (id: number) =>
 		this.#command("restore", () => {
 			const sheet = this.#editable();
-			const at = sheet.kept.findIndex((kept) => kept.id === id);
-			const kept = sheet.kept[at];
+			const kept = sheet.kept.find((version) => version.id === id);
 			if (!kept) throw failure("not_found");
-			sheet.kept.splice(at, 1);
 			const change: EditChange = kept.fields
 				? { change: "put", id: kept.annotation_id, ...kept.fields }
 				: { change: "remove", id: kept.annotation_id };
@@ -173,6 +171,7 @@ export class World implements Backend {
 
 	on = async (hear: (event: Event) => void) => {
 		this.#hearers.add(hear);
+		setTimeout(() => hear({ event: "connection", data: { online: this.online && this.reachable } }));
 		return () => void this.#hearers.delete(hear);
 	};
 
