@@ -763,6 +763,10 @@ refused: number, };
  */
 export type SessionView = { 
 /**
+ * As [`SaveView::as_of`], of the same count: whoever heard a later one ignores an earlier one.
+ */
+as_of: number, 
+/**
  * Where the image is.
  */
 project_id: ProjectId, 

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::board::Board;
 use crate::cache::annotations::{self, Rights};
 use crate::cache::outbox::{self, Counts};
-use crate::cache::{Cache, images, projects, undo};
+use crate::cache::{Cache, images, labels, projects, undo};
 use crate::follow::{self, Follows};
 use crate::link::Reach;
 use crate::session::{self, Lane, Session, run_lane, run_session};
@@ -150,11 +150,8 @@ impl<A: Api> Desk<A> {
 
     /// The open image with everything on it.
     pub(crate) async fn opened_image(&self, place: &Place) -> Result<OpenedImage, Error> {
-        let Some((_, access)) = self.session.open_place().filter(|(open, _)| open == place) else {
-            return Err(Error::Superseded);
-        };
-        let session = session::session_view(self, place, access).await?;
         let mut turn = self.station.telling.lock().await;
+        let session = session::read_session(self, &mut turn, place).await?;
         let (at, me) = (place.clone(), self.user.id);
         let (annotations, history, counts) = self
             .cache
@@ -216,6 +213,19 @@ impl<A: Api> Desk<A> {
             project_id: project.clone(),
             rows: None,
         });
+    }
+
+    /// Tells of a project's labels.
+    pub(crate) async fn announce_labels(&self, project: &ProjectId) {
+        let _turn = self.station.telling.lock().await;
+        let of = project.clone();
+        match self.cache.read(move |tx| labels::all(tx, &of)).await {
+            Ok(labels) => self.station.tell(Event::Labels {
+                project_id: project.clone(),
+                labels,
+            }),
+            Err(error) => tracing::error!(%error, "the labels could not be read"),
+        }
     }
 
     /// Tells of annotations that changed without the window's doing, where they are on the open image.

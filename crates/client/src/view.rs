@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use lockstep_wire::{
-    Annotation, AnnotationFields, AnnotationId, ImageId, LockLoss, Project, ProjectId, User, UserId, Version,
+    Annotation, AnnotationFields, AnnotationId, ImageId, Label, LockLoss, Project, ProjectId, User, UserId,
+    Version,
 };
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -139,6 +140,9 @@ pub struct Holder {
 /// The open image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 pub struct SessionView {
+    /// As [`SaveView::as_of`], of the same count: whoever heard a later one ignores an earlier one.
+    #[ts(type = "number")]
+    pub as_of: u64,
     /// Where the image is.
     pub project_id: ProjectId,
     /// Which image.
@@ -400,6 +404,13 @@ pub enum Event {
         project_id: ProjectId,
         /// The changed ones.
         rows: Option<Vec<ImageRow>>,
+    },
+    /// The project's labels changed at the server: all of them, in their order.
+    Labels {
+        /// Which project.
+        project_id: ProjectId,
+        /// As they are now.
+        labels: Vec<Label>,
     },
     /// The open image's access changed.
     Session(SessionView),

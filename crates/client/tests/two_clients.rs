@@ -9,6 +9,7 @@ use lockstep_client::view::{
     Access, AnnotationSync, Event, LockView, Notice, OpenOutcome, Resolution, SaveState,
 };
 use lockstep_server::Settings;
+use lockstep_server::service::LabelFields;
 use lockstep_wire::{AnnotationFields, AnnotationId, LockLoss, Version};
 use world::{World, at_x, harbour, project, quick, street, until};
 
@@ -469,6 +470,80 @@ async fn what_was_deleted_and_sent_comes_back_by_undo() {
     ann.synced().await;
     let stored = world.stored(&street()).await;
     assert_eq!((&stored[0].id, &stored[0].fields), (&id, &at_x(1.0)));
+}
+
+#[tokio::test]
+async fn a_label_that_is_added_changed_or_deleted_at_the_server_is_told() {
+    let world = World::begin(Settings::default()).await;
+    let ann = world.window("ann").await;
+    ann.synced().await;
+    let (olga, service) = (world.user("olga"), world.service());
+    let named = |name: &str| LabelFields {
+        name: Some(name.to_owned()),
+        ..LabelFields::default()
+    };
+    let told = async |names: &[&str]| {
+        until("the labels are told", async || {
+            let told = ann.told().into_iter().rev().find_map(|event| match event {
+                Event::Labels { labels, .. } => Some(labels),
+                _ => None,
+            })?;
+            told.iter()
+                .map(|label| label.name.as_str())
+                .eq(names.iter().copied())
+                .then_some(())
+        })
+        .await;
+    };
+    let cat = service
+        .add_label(olga, &project(), named("cat"))
+        .await
+        .expect("a label");
+    told(&["cat"]).await;
+    service
+        .add_label(olga, &project(), named("dog"))
+        .await
+        .expect("a label");
+    told(&["cat", "dog"]).await;
+    service
+        .change_label(olga, &project(), &cat.id, named("tom"))
+        .await
+        .expect("changed");
+    told(&["tom", "dog"]).await;
+    service
+        .delete_label(olga, &project(), &cat.id)
+        .await
+        .expect("deleted");
+    told(&["dog"]).await;
+}
+
+#[tokio::test]
+async fn l17_of_an_answer_and_the_facts_that_overtake_it_the_latest_number_tells_the_truth() {
+    let world = World::begin(Settings::default()).await;
+    let ann = world.window("ann").await;
+    let answer = ann.open(&street()).await.session;
+    world
+        .service()
+        .force_release(world.user("olga"), project(), street())
+        .await
+        .expect("forced");
+    until("she is told", async || {
+        matches!(ann.access().await, Some(Access::Lost { .. })).then_some(())
+    })
+    .await;
+    let facts: Vec<_> = ann
+        .told()
+        .into_iter()
+        .filter_map(|event| match event {
+            Event::Session(view) => Some(view),
+            _ => None,
+        })
+        .collect();
+    assert!(facts.is_sorted_by(|one, next| one.as_of < next.as_of));
+    assert!(facts.iter().all(|fact| fact.as_of != answer.as_of));
+    // In whichever order they reach the window.
+    let latest = facts.into_iter().chain([answer]).max_by_key(|view| view.as_of);
+    assert!(latest.is_some_and(|view| matches!(view.access, Access::Lost { .. })));
 }
 
 #[tokio::test]

@@ -342,10 +342,12 @@ async fn publish<A: Api>(desk: &Desk<A>, state: &State, published: &mut Option<(
     }
     let left = published.take().map(|(place, _)| place);
     if let Some((place, _)) = &now {
-        match session_view(desk, place, access(desk, state)).await {
+        let mut turn = desk.station.telling.lock().await;
+        match read_session(desk, &mut turn, place).await {
             Ok(view) => desk.station.tell(Fact::Session(view)),
             Err(error) => tracing::error!(%error, "the open image could not be read"),
         }
+        drop(turn);
         desk.announce_image(place).await;
     }
     if let Some(left) = left.filter(|left| now.as_ref().is_none_or(|(place, _)| place != left)) {
@@ -355,10 +357,10 @@ async fn publish<A: Api>(desk: &Desk<A>, state: &State, published: &mut Option<(
 }
 
 /// The open image as the window shows it.
-pub(crate) async fn session_view<A: Api>(
+pub(crate) async fn read_session<A: Api>(
     desk: &Desk<A>,
+    as_of: &mut u64,
     place: &Place,
-    access: Access,
 ) -> Result<SessionView, Error> {
     let at = place.clone();
     let (image, project) = desk
@@ -372,6 +374,9 @@ pub(crate) async fn session_view<A: Api>(
         .await?;
     let image = image.ok_or(Error::NotFound("image"))?;
     let role = project.map(|project| project.role);
+    let Some((_, access)) = desk.session.open_place().filter(|(open, _)| open == place) else {
+        return Err(Error::Superseded);
+    };
     let access = match access {
         // Nothing is offered to who may only look.
         Access::ReadOnly { holder, free } => {
@@ -380,7 +385,9 @@ pub(crate) async fn session_view<A: Api>(
         }
         other => other,
     };
+    *as_of += 1;
     Ok(SessionView {
+        as_of: *as_of,
         project_id: place.project.clone(),
         image_id: place.image.clone(),
         file_name: image.file_name,

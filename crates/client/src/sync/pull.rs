@@ -16,6 +16,7 @@ struct News {
     annotations: Vec<(Place, AnnotationId)>,
     images: Vec<Place>,
     list: bool,
+    labels: bool,
 }
 
 /// Reads the feed to its end.
@@ -96,11 +97,11 @@ fn apply_change(
         }
         Change::Label { label, .. } => {
             labels::put(db, project, label)?;
-            news.list = true;
+            news.labels = true;
         }
         Change::LabelDeleted { id, .. } => {
             labels::remove(db, project, id)?;
-            news.list = true;
+            news.labels = true;
         }
         Change::Member {
             user_id,
@@ -120,13 +121,18 @@ async fn tell<A: Api>(desk: &Desk<A>, project: &ProjectId, news: News, was_compl
         annotations,
         images,
         list,
+        labels,
     } = news;
     for (place, id) in annotations {
         desk.announce_annotations(&place, vec![id]).await;
     }
+    let is_first_end = !was_complete && !has_more;
+    if is_first_end || (was_complete && labels) {
+        desk.announce_labels(project).await;
+    }
     if !was_complete {
         // The first reading brings everything; the list is read again once, at its end.
-        if !has_more {
+        if is_first_end {
             desk.announce_list(project);
         }
     } else if list {
