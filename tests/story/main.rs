@@ -30,7 +30,7 @@ const PHOTO: &str = "photographer.jpg";
 /// What is in the picture, as parts of the canvas in a window of half the screen. She misplaces one foot of the
 /// tripod at first.
 const MAN: (Spot, Spot) = (Spot(0.07, 0.30), Spot(0.53, 0.735));
-const HIS_EYE: (Spot, Spot) = (Spot(0.36, 0.362), Spot(0.41, 0.396));
+const HIS_EYE: (Spot, Spot) = (Spot(0.405, 0.368), Spot(0.46, 0.4));
 const LAWN: (Spot, Spot) = (Spot(0.74, 0.56), Spot(0.92, 0.68));
 const TRIPOD: [Spot; 3] = [Spot(0.565, 0.54), Spot(0.68, 0.69), Spot(0.47, 0.735)];
 const ITS_FOOT: Spot = Spot(0.755, 0.735);
