@@ -2,6 +2,7 @@
 
 import type { Page } from "playwright-core";
 import { expect, it } from "vitest";
+import type { World } from "../src/backend/fake";
 import { openScene, useBrowser } from "./browser";
 
 useBrowser();
@@ -70,6 +71,88 @@ it("selects on the canvas and in the list alike, and deletes", async () => {
 	await expect.poll(() => count(page)).toBe(before);
 });
 
+it("stays where one looks, and leaves the gesture in hand alone, when the lock is renewed", async () => {
+	const page = await openScene("editing");
+	const renew = () =>
+		page.evaluate(() => {
+			const { world } = globalThis as unknown as { world: World };
+			world.setAccess(world.granted());
+		});
+	await page.keyboard.press("Control+0");
+	const view = await attribute(page, "canvas", "data-view");
+	const before = await count(page);
+	await page.keyboard.press("w");
+	await page.mouse.move(...(await place(page, 0.3, 0.3)));
+	await page.mouse.down();
+	await page.mouse.move(...(await place(page, 0.4, 0.4)), { steps: 3 });
+	await renew();
+	await page.mouse.move(...(await place(page, 0.5, 0.5)), { steps: 3 });
+	await page.mouse.up();
+	expect(await count(page)).toBe(before + 1);
+	await renew();
+	expect(await attribute(page, "canvas", "data-view")).toBe(view);
+});
+
+it("goes from the sign-in to a shape that is changed and saved without a mouse", async () => {
+	const page = await openScene("sign_in");
+	const { keyboard } = page;
+	await keyboard.type("alice@example.org");
+	await keyboard.press("Tab");
+	await keyboard.type("alice-demo");
+	await keyboard.press("Enter");
+	// The list has the keyboard.
+	await page.getByRole("listbox", { name: "Images" }).and(page.locator(":focus")).waitFor();
+	await keyboard.press("ArrowDown");
+	await keyboard.press("Enter");
+	await page.locator("[data-testid=lock-banner][data-access=editing]").waitFor();
+	while (!(await page.getByRole("listbox", { name: "Shapes" }).evaluate((list) => list === document.activeElement)))
+		await keyboard.press("Tab");
+	await keyboard.press("ArrowDown");
+	await keyboard.press("3");
+	await page.locator("[data-testid=shape-row][data-selected=true]").getByText("Tree").waitFor();
+	await saved(page, "synced");
+
+	// What opens in front gives the keyboard back.
+	for (const open of ["F1", "account"]) {
+		if (open === "F1") await keyboard.press("F1");
+		else {
+			await page.getByTestId("account-menu").focus();
+			await keyboard.press("Enter");
+			await page.getByTestId("sign-out").focus();
+			await keyboard.press("Enter");
+		}
+		await page.locator("[role=dialog], [role=alertdialog]").waitFor();
+		await keyboard.press("Escape");
+		await page.locator("[role=dialog], [role=alertdialog]").waitFor({ state: "detached" });
+		await expect.poll(() => page.evaluate(() => document.activeElement === document.body)).toBe(false);
+	}
+	await page.getByTestId("canvas").focus();
+	await keyboard.press("Control+w");
+	await page.getByRole("listbox", { name: "Images" }).and(page.locator(":focus")).waitFor();
+});
+
+it("announces the lock and what is saved, and not the passing of time", async () => {
+	const page = await openScene("editing");
+	await page.evaluate(() => {
+		const heard: string[] = [];
+		Object.assign(globalThis, { heard });
+		for (const region of document.querySelectorAll("[role=status]"))
+			new MutationObserver(() => region.textContent && heard.push(region.textContent)).observe(region, {
+				characterData: true,
+				childList: true,
+				subtree: true,
+			});
+	});
+	await page.waitForTimeout(2500);
+	const heard = () => page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard);
+	expect(await heard()).toEqual([]);
+	await page.getByTestId("shape-row").first().click();
+	await page.keyboard.press("3");
+	await saved(page, "saved_here");
+	await saved(page, "synced");
+	expect((await heard()).filter((sentence) => sentence === "Synced")).toHaveLength(1);
+});
+
 it("walks the images by keyboard alone", async () => {
 	const page = await openScene("images");
 	await page.keyboard.press("Control+f");
@@ -93,7 +176,9 @@ it("asks to be told, and offers what became free", async () => {
 	await page.getByTestId("notify-me").getByText("You will be told").waitFor();
 	await page.getByTestId("force-release").click();
 	await page.getByTestId("force-release-confirm").click();
-	await page.getByTestId("edit-now").click();
+	await page.getByTestId("edit-now").focus();
+	await page.keyboard.press("Enter");
+	await page.getByTestId("canvas").and(page.locator(":focus")).waitFor();
 	await page.locator("[data-testid=lock-banner][data-access=editing]").waitFor();
 });
 

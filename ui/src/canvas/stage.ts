@@ -23,7 +23,6 @@ const MANY = 200;
 
 export interface StageEvents {
 	commit(edit: Edit): void;
-	select(ids: AnnotationId[]): void;
 	view(view: View): void;
 	cursor(cursor: string): void;
 }
@@ -142,10 +141,7 @@ export class Stage implements Editor {
 	}
 
 	select(ids: Iterable<AnnotationId>): void {
-		const before = this.#document.selection;
 		this.#document.select(ids);
-		const after = this.#document.selection;
-		if (after !== before) this.events.select([...after]);
 	}
 
 	deleteSelected(): boolean {

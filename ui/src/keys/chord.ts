@@ -25,8 +25,11 @@ function keyName({ key, code, shiftKey }: Stroke): string {
 	const place = /^(?:Key|Digit|Numpad)(\w)$/.exec(code)?.[1];
 	// With Shift a digit key types a sign; its chord is still that digit.
 	if (place && (!latin || (shiftKey && code.startsWith("Digit")))) return place;
-	return key.length === 1 ? key.toUpperCase() : key;
+	return NAMES[key] ?? (key.length === 1 ? key.toUpperCase() : key);
 }
+
+/** A plus is what holds a chord together; where it needs Shift, people press the key without. */
+const NAMES: Record<string, string> = { "+": "Plus", "=": "Plus", "-": "Minus" };
 
 const SIGNS: Record<string, string> = {
 	ArrowLeft: "←",
@@ -36,6 +39,8 @@ const SIGNS: Record<string, string> = {
 	Escape: "Esc",
 	Delete: "Del",
 	Backspace: "⌫",
+	Plus: "+",
+	Minus: "−",
 };
 const MAC_SIGNS: Record<string, string> = { Mod: "⌘", Shift: "⇧", Alt: "⌥" };
 
@@ -44,5 +49,3 @@ export const caps = (text: string, mac = IS_MAC): string[] =>
 	text
 		.split("+")
 		.map((part) => (mac ? MAC_SIGNS[part] : undefined) ?? (part === "Mod" ? "Ctrl" : (SIGNS[part] ?? part)));
-
-export const readable = (text: string): string => caps(text).join(IS_MAC ? "" : "+");

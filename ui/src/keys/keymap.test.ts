@@ -36,6 +36,13 @@ describe("the keymap", () => {
 		expect(commandFor(stroke({ key: "Z", ctrlKey: true, shiftKey: true }), inImage)).toBe("redo");
 	});
 
+	it("zooms by plus and minus, wherever a layout has them", () => {
+		for (const plus of [{ key: "=" }, { key: "+", shiftKey: true }, { key: "+", code: "NumpadAdd" }])
+			expect(commandFor(stroke({ ...plus, ctrlKey: true }), inImage)).toBe("zoom_in");
+		expect(commandFor(stroke({ key: "-", ctrlKey: true }), inImage)).toBe("zoom_out");
+		expect(caps("Mod+Plus", false)).toEqual(["Ctrl", "+"]);
+	});
+
 	it("leaves letters and Ctrl+Z to a text field, and keeps Ctrl+S", () => {
 		const typing = { imageOpen: true, typing: true };
 		expect(commandFor(stroke({ key: "w" }), typing)).toBeNull();

@@ -18,6 +18,8 @@ export type Command =
 	| "tool_polygon"
 	| "fit"
 	| "actual_size"
+	| "zoom_in"
+	| "zoom_out"
 	| "undo"
 	| "redo"
 	| "delete"
@@ -96,6 +98,9 @@ export const KEYMAP: readonly Binding[] = [
 
 	{ chord: "F", command: "fit", scope: "image", group: "view", says: "tool.fit" },
 	{ chord: "Mod+0", command: "actual_size", scope: "image", group: "view", says: "tool.actual_size" },
+	{ chord: "Mod+Plus", command: "zoom_in", scope: "image", group: "view", says: "key.zoom_in" },
+	{ chord: "Mod+Shift+Plus", command: "zoom_in", scope: "image", group: "view", says: "key.zoom_in" },
+	{ chord: "Mod+Minus", command: "zoom_out", scope: "image", group: "view", says: "key.zoom_out" },
 
 	{ chord: "Mod+S", command: "sync", scope: "window", group: "app", says: "key.sync" },
 	{ chord: "F1", command: "shortcuts", scope: "window", group: "app", says: "account.shortcuts" },

@@ -7,6 +7,7 @@ const at = (hours: number, minutes: number) => new Date(2025, 2, 1, hours, minut
 const bob = { user_id: 2, user_name: "Bob", is_me: false, device: null, since: at(14, 5) };
 
 const session = (access: Access, may_force = false): SessionView => ({
+	as_of: 1,
 	project_id: "p",
 	image_id: "i",
 	file_name: "a.jpg",

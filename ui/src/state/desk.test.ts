@@ -36,6 +36,14 @@ describe("starting", () => {
 		expect(desk.projects.labels).toHaveLength(5);
 	});
 
+	it("takes in the labels of the open project as they change", () => {
+		const labels = [{ id: "dog", name: "Dog", color: "#009e73" }];
+		desk.hear({ event: "labels", data: { project_id: "harbour", labels: [] } });
+		expect(desk.projects.labels).toHaveLength(5);
+		desk.hear({ event: "labels", data: { project_id: STREET, labels } });
+		expect(desk.projects.labels).toEqual(labels);
+	});
+
 	it("says nothing of the connection and of what is saved before it knows", async () => {
 		const early = new Desk(new World());
 		expect(early.sync.online).toBeNull();
@@ -261,6 +269,14 @@ describe("another's lock", () => {
 		expect(desk.notes.list).toHaveLength(1);
 		await happens();
 		await vi.waitFor(() => expect(desk.notes.list).toEqual([]));
+	});
+
+	it("keeps the later word about the lock, whichever comes first", async () => {
+		await desk.openImage(STREET, "street-2");
+		const early = desk.session.view;
+		world.setAccess({ state: "lost", reason: "forced", by: "Bob" });
+		if (early) desk.hear({ event: "session", data: early });
+		expect(desk.session.view?.access.state).toBe("lost");
 	});
 
 	it("opens what the notification was clicked for", async () => {

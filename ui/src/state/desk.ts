@@ -53,6 +53,9 @@ export class Desk {
 			case "images":
 				void this.#takeRows(event.data.project_id, event.data.rows);
 				break;
+			case "labels":
+				this.projects.relabel(event.data.project_id, event.data.labels);
+				break;
 			case "session":
 				this.session.changed(event.data);
 				break;

@@ -41,11 +41,16 @@ export class Projects {
 
 	async show(id: ProjectId): Promise<void> {
 		this.openId = id;
+		this.labels = [];
 		globalThis.localStorage?.setItem(LAST_PROJECT, id);
 		// On the first visit the core learns of the labels while it opens the project.
 		await this.#images.open(id);
-		const loaded = await this.#backend.labels(id).catch(() => []);
-		if (this.openId === id) this.labels = loaded;
+		const loaded = await this.#backend.labels(id).catch(() => null);
+		if (loaded) this.relabel(id, loaded);
+	}
+
+	relabel(id: ProjectId, labels: readonly Label[]): void {
+		if (this.openId === id) this.labels = labels;
 	}
 
 	clear(): void {

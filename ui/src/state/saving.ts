@@ -4,6 +4,10 @@ import { say } from "../strings/say";
 import type { SaveView } from "../wire.gen";
 import type { ShownState } from "./sync.svelte";
 
+/** For who has to sign in again. */
+export const keptUntilSignIn = ({ unsent }: SaveView): string =>
+	unsent > 0 ? say("signin.again.kept", { count: unsent }) : say("signin.again.nothing");
+
 export function saying(state: ShownState, { unsent, conflicts, refused }: SaveView): string {
 	switch (state) {
 		case "saving":

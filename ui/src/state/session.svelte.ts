@@ -80,7 +80,7 @@ export class Session {
 
 	/** Takes in news of the open image. */
 	changed(view: SessionView): void {
-		if (this.shows(view.project_id, view.image_id)) this.view = view;
+		if (this.shows(view.project_id, view.image_id)) this.view = this.#later(view);
 	}
 
 	apply(delta: Delta): void {
@@ -176,11 +176,17 @@ export class Session {
 		}
 	}
 
+	/** What commands answer and what events tell of one image travel apart: the later stays. */
+	#later(view: SessionView): SessionView {
+		const { view: shown } = this;
+		return shown && this.shows(view.project_id, view.image_id) && shown.as_of > view.as_of ? shown : view;
+	}
+
 	#show(image: OpenedImage): void {
 		const { project_id, image_id } = image.session;
 		this.#notes.notFree(project_id, image_id);
 		const selection = this.shows(project_id, image_id) ? this.document.selection : [];
-		this.view = image.session;
+		this.view = this.#later(image.session);
 		this.document = new ImageDocument(image);
 		this.document.select(selection);
 		this.kept = [];

@@ -10,7 +10,6 @@ export const en = {
 	"app.close": "Close",
 	"app.dismiss": "Dismiss",
 
-	"signin.title": "Sign in",
 	"signin.again.title": "Sign in again",
 	"signin.server": "Server",
 	"signin.email": "Email",
@@ -78,7 +77,6 @@ export const en = {
 	"image.close": "Close image",
 	"image.previous": "Previous image",
 	"image.next": "Next image",
-	"image.picture": "Picture",
 
 	"canvas.label": { one: "Picture with {count} annotation", other: "Picture with {count} annotations" },
 	"canvas.loading": "Loading the picture…",
@@ -213,5 +211,7 @@ export const en = {
 	"key.delete": "Delete",
 	"key.nudge": "Move by 1 pixel",
 	"key.nudge_far": "Move by 10 pixels",
+	"key.zoom_in": "Zoom in",
+	"key.zoom_out": "Zoom out",
 	"key.sync": "Sync now",
 } as const satisfies Record<string, Message>;

@@ -1,6 +1,6 @@
 /** Who and what the made-up world begins with. */
 
-import type { AnnotationView, ImageRow, Label, LabelId, ProjectView, User } from "../../wire.gen";
+import type { AnnotationView, ImageRow, Label, ProjectView, User } from "../../wire.gen";
 import type { DemoPerson } from "../backend";
 import { street, type Thing } from "./street";
 
@@ -30,7 +30,6 @@ const LABEL_OF: Record<Thing, Label> = {
 	sign: { id: "sign", name: "Traffic sign", color: "#d55e00", hotkey: "5" },
 };
 export const LABELS: Label[] = Object.values(LABEL_OF);
-export const labelOf = (thing: Thing): LabelId => LABEL_OF[thing].id;
 
 const PLACES = ["market-square", "station-road", "old-town", "bridge-east", "school-lane", "riverside"];
 
@@ -61,7 +60,7 @@ export const annotationsOn = (row: ImageRow): AnnotationView[] =>
 				version: 1,
 				editable: true,
 				sync: "synced",
-				label_id: labelOf(thing),
+				label_id: LABEL_OF[thing].id,
 				geometry,
 				attributes: {},
 			}));

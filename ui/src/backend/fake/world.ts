@@ -206,7 +206,7 @@ export class World implements Backend {
 	}
 
 	setAccess(access: Access): void {
-		this.#open = { ...this.#session(), access };
+		this.#open = { ...this.#session(), access, as_of: ++this.#looks };
 		this.tell({ event: "session", data: this.#open });
 	}
 
@@ -261,7 +261,16 @@ export class World implements Backend {
 
 	#opened(project: string, row: ImageRow, access: Access): OpenedImage {
 		const { id: image_id, file_name, width, height } = row;
-		this.#open = { project_id: project, image_id, file_name, width, height, access, may_force: true };
+		this.#open = {
+			as_of: ++this.#looks,
+			project_id: project,
+			image_id,
+			file_name,
+			width,
+			height,
+			access,
+			may_force: true,
+		};
 		if (access.state === "editing") this.changeRow(row.id, { lock: { state: "mine" } });
 		const sheet = this.sheet(row.id);
 		return {
