@@ -55,7 +55,7 @@ pub fn run(options: Options) -> anyhow::Result<()> {
     tauri::Builder::default()
         // First, so that a second start ends before it touches anything.
         .plugin(tauri_plugin_single_instance::init(|app, _arguments, _folder| {
-            window::bring_to_front(app)
+            window::bring_to_front(app);
         }))
         .plugin(tauri_plugin_dialog::init())
         .register_asynchronous_uri_scheme_protocol(pictures::SCHEME, pictures::serve)

@@ -17,6 +17,7 @@ enum Wanted {
 }
 
 /// Answers from the core's cache or the server, off the window's thread.
+#[expect(clippy::needless_pass_by_value, reason = "the toolkit hands it over by value")]
 pub(crate) fn serve<R: Runtime>(
     context: UriSchemeContext<'_, R>,
     request: Request<Vec<u8>>,
