@@ -2,9 +2,11 @@
 
 mod world;
 
+use std::time::Duration;
+
 use futures::StreamExt as _;
 use lockstep_server::Settings;
-use lockstep_wire::routes;
+use lockstep_wire::{ProjectId, Role, UserId, routes};
 use reqwest::Method;
 use serde_json::{Value, json};
 use world::{
@@ -696,4 +698,139 @@ async fn labels_and_members_are_for_managers_to_change() {
     let (status, member) = olga.call(Method::POST, &members, Some(stan)).await;
     assert_eq!((status, &member["role"]), (201, &json!("reviewer")));
     assert_eq!(ann.get(&members).await.1.as_array().map(Vec::len), Some(5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_owners_who_relieve_each_other_at_once_leave_one() {
+    let world = World::begin(Settings::default()).await;
+    let (olga, ann) = (world.sign_in("olga").await, world.sign_in("ann").await);
+    let project = ProjectId::from(PROJECT);
+    let owners = async || {
+        let members = world
+            .server
+            .service()
+            .members(UserId(4), &project)
+            .await
+            .expect("a list");
+        let is_owner = |member: &lockstep_server::service::Member| member.role == Role::Owner;
+        members
+            .into_iter()
+            .filter(is_owner)
+            .map(|member| member.user.id.0)
+            .collect::<Vec<_>>()
+    };
+    for round in 0..20 {
+        let left = owners().await;
+        let by = if left == [olga.id] { &olga } else { &ann };
+        let both = routes::path(routes::MEMBERS, &[PROJECT]);
+        for id in [olga.id, ann.id].into_iter().filter(|id| *id != by.id) {
+            let joined = by.call(Method::POST, &both, Some(json!({"user_id": id, "role": "owner"})));
+            assert_eq!(joined.await.0, 201);
+        }
+        let member = |id: i64| routes::path(routes::MEMBER, &[PROJECT, &id.to_string()]);
+        let (of_ann, of_olga) = (member(ann.id), member(olga.id));
+        tokio::join!(
+            olga.call(Method::DELETE, &of_ann, None),
+            ann.call(Method::DELETE, &of_olga, None)
+        );
+        assert_eq!(owners().await.len(), 1, "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_who_change_different_fields_of_a_label_at_once_lose_neither() {
+    let world = World::begin(Settings::default()).await;
+    let olga = world.sign_in("olga").await;
+    let labels = routes::path(routes::LABELS, &[PROJECT]);
+    let (_, made) = olga.call(Method::POST, &labels, Some(json!({"name": "0"}))).await;
+    let label = routes::path(routes::LABEL, &[PROJECT, made["id"].as_str().expect("an id")]);
+    for round in 1..20 {
+        let (name, color) = (round.to_string(), format!("#0000{round:02}"));
+        tokio::join!(
+            olga.call(Method::PATCH, &label, Some(json!({"name": name}))),
+            olga.call(Method::PATCH, &label, Some(json!({"color": color})))
+        );
+        let (_, now) = olga.get(&labels).await;
+        assert_eq!((&now[0]["name"], &now[0]["color"]), (&json!(name), &json!(color)));
+    }
+}
+
+#[tokio::test]
+async fn e21_a_refused_attempt_upon_anothers_lock_is_in_the_audit_log() {
+    let world = World::begin(Settings::default()).await;
+    let (ann, ben, stan) = (
+        world.sign_in("ann").await,
+        world.sign_in("ben").await,
+        world.sign_in("stan").await,
+    );
+    ann.acquire(IMAGE).await;
+    ben.force(IMAGE).await;
+    ben.force(IMAGE).await;
+    ben.acquire_with(IMAGE, json!({"take_over": true})).await;
+    stan.force(IMAGE).await;
+    stan.force("no such image").await;
+    let database =
+        rusqlite::Connection::open(world.folder.path().join("lockstep.sqlite")).expect("a database");
+    let mut log = database
+        .prepare("SELECT user_id, attempt, times, first_at <= last_at FROM lock_refusals WHERE image_id = ?1 ORDER BY 1, 2")
+        .expect("the log");
+    let rows: Vec<(i64, String, i64, bool)> = log
+        .query_map([IMAGE], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .expect("rows")
+        .collect::<Result<_, _>>()
+        .expect("rows");
+    let row = |id, attempt: &str, times| (id, attempt.to_owned(), times, true);
+    assert_eq!(
+        rows,
+        [
+            row(ben.id, "force", 2),
+            row(ben.id, "take_over", 1),
+            row(stan.id, "force", 1)
+        ]
+    );
+    let all: i64 = database
+        .query_row("SELECT count(*) FROM lock_refusals", [], |row| row.get(0))
+        .expect("a count");
+    assert_eq!(all, 3, "of what is not there nothing is written down");
+}
+
+#[tokio::test]
+async fn an_upload_by_who_may_not_is_refused_before_it_is_read() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let world = World::begin(Settings::default()).await;
+    let ann = world.sign_in("ann").await;
+    let mut line = tokio::net::TcpStream::connect(world.server.addr)
+        .await
+        .expect("a line");
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 200000000\r\n\
+         content-type: multipart/form-data; boundary=x\r\n\r\n",
+        routes::path(routes::IMAGES, &[PROJECT]),
+        ann.token
+    );
+    line.write_all(head.as_bytes()).await.expect("sent");
+    let mut status = [0; 12];
+    let answered = tokio::time::timeout(Duration::from_secs(5), line.read_exact(&mut status)).await;
+    answered.expect("an answer at once").expect("an answer");
+    assert_eq!(&status, b"HTTP/1.1 403");
+}
+
+#[tokio::test]
+async fn a_batch_changes_its_own_image_alone() {
+    let world = World::begin(Settings::default()).await;
+    let ann = world.sign_in("ann").await;
+    let elsewhere = ann.drew(OTHER_IMAGE, 1.0).await;
+    let batch = routes::path(routes::BATCH, &[PROJECT, IMAGE]);
+    let ops = json!({"ops": [
+        {"op": "update", "id": elsewhere, "version": 1, "geometry": boxed(2.0)},
+        {"op": "delete", "id": elsewhere, "version": 1},
+    ]});
+    let (_, body) = ann.call(Method::POST, &batch, Some(ops)).await;
+    assert_eq!(
+        (&body["results"][0]["status"], &body["results"][1]["status"]),
+        (&json!(404), &json!(404))
+    );
+    assert_eq!(ann.annotations(OTHER_IMAGE).await[0]["version"], 1);
 }

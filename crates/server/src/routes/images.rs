@@ -37,6 +37,7 @@ pub(super) async fn add(
     At(project): At<ProjectId>,
     request: Request,
 ) -> Answered {
+    server.service.may_add_images(user, &project).await?;
     let form = Multipart::from_request(request, &())
         .await
         .map_err(|rejection| invalid(rejection.body_text()))?;

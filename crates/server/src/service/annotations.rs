@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::locks::check_client;
-use super::saves::{Edit, Intent, decide_save};
+use super::saves::{Edit, Intent, decide_save, only_on};
 use super::{Service, check_text, image_is_gone, internal, invalid, no_such_image};
 use crate::store::{
     AnnotationVersion, Announcement, ImageKey, Party, Presence, Save, SaveOutcome, SaveQuestion, WriteDone,
@@ -243,8 +243,14 @@ impl Service {
                     with(key),
                 )
             }
-            BatchOp::Update { key, id, update } => self.plan_update(user, id, update, with(key)),
-            BatchOp::Delete { key, id, version } => self.plan_delete(user, id, version, with(key)),
+            BatchOp::Update { key, id, update } => {
+                let save = self.plan_update(user, id, update, with(key))?;
+                Ok(only_on(image.clone(), save))
+            }
+            BatchOp::Delete { key, id, version } => {
+                let save = self.plan_delete(user, id, version, with(key))?;
+                Ok(only_on(image.clone(), save))
+            }
         }
     }
 

@@ -90,9 +90,10 @@ impl Service {
         project: ProjectId,
         last_heard: Option<Cursor>,
     ) -> Answer<BoxStream<'static, ServerEvent>> {
-        self.member(user, &project).await?;
-        // Listen first, then look: what is committed in between is heard twice rather than never.
+        // Listen first, then look: what is committed in between is heard twice rather than never, and so is the end
+        // of a membership.
         let notices = self.watchers.notices.subscribe();
+        self.member(user, &project).await?;
         let newest = self.store.newest_change(&project).await?;
         self.watchers.is_news(&project, newest);
         let first = (last_heard != Some(newest)).then_some(ServerEvent::Changes { cursor: newest });
@@ -146,5 +147,71 @@ impl Service {
             .watchers
             .notices
             .send(Notice::Dismissed(project.clone(), member));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use lockstep_wire::Role;
+
+    use super::*;
+    use crate::service::ProjectFields;
+    use crate::settings::Settings;
+    use crate::store::Added;
+
+    /// With one thread for all that blocks, what was asked of the database first is answered first.
+    #[test]
+    fn l11_a_membership_that_ends_while_a_stream_is_being_opened_ends_the_stream() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().expect("a folder");
+            let service = crate::embedded::open(folder.path(), Settings::default())
+                .await
+                .expect("a service");
+            let [olga, ann] = [person(&service, "olga").await, person(&service, "ann").await];
+            let project = ProjectId::from("p");
+            let fields = ProjectFields {
+                id: Some(project.clone()),
+                name: "p".into(),
+                annotators_edit_all: false,
+            };
+            service.add_project(olga, fields).await.expect("a project");
+            let joined = service.change_role(olga, &project, ann, Some(Role::Viewer)).await;
+            joined.expect("a member");
+
+            let mut opening = pin!(service.watch(ann, project.clone(), None));
+            assert!(futures::poll!(&mut opening).is_pending());
+            service
+                .change_role(olga, &project, ann, None)
+                .await
+                .expect("a farewell");
+            let events = opening.await.expect("she was a member when she asked");
+            service
+                .change_role(olga, &project, ann, Some(Role::Viewer))
+                .await
+                .expect("a return");
+            let ended = tokio::time::timeout(Duration::from_secs(5), events.count()).await;
+            assert!(ended.is_ok(), "she still listens");
+        });
+    }
+
+    async fn person(service: &Arc<Service>, name: &str) -> UserId {
+        let email = format!("{name}@example.org");
+        match service
+            .add_user(&email, name, "correct horse".into(), false)
+            .await
+            .expect("an account")
+        {
+            Added::New(user) => user.id,
+            Added::Taken => panic!("{name} is there already"),
+        }
     }
 }

@@ -46,6 +46,11 @@ impl Service {
             .await?)
     }
 
+    /// Whether someone may add files at all: asked before hundreds of megabytes are read from him.
+    pub async fn may_add_images(&self, user: UserId, project: &ProjectId) -> Answer<()> {
+        self.manager(user, project).await.map(drop)
+    }
+
     /// Adds a file to a project. One that is there already, with the same name and content, is not added again.
     pub async fn add_image(&self, user: UserId, project: &ProjectId, upload: Upload) -> Answer<Added<Image>> {
         self.manager(user, project).await?;

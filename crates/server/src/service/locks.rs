@@ -12,8 +12,8 @@ use lockstep_wire::{
 
 use super::{Service, check_text, forbidden, image_is_gone, internal, no_such_image};
 use crate::store::{
-    Announcement, ImageKey, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, Party, PastGrant,
-    Presence,
+    Announcement, Attempt, ImageKey, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, Party,
+    PastGrant, Presence,
 };
 
 impl Service {
@@ -161,7 +161,7 @@ impl Service {
             }]);
         }
         match outcome.decision {
-            LockDecision::Refuse(refusal) => Err(refusal.into()),
+            LockDecision::Refuse(refusal) | LockDecision::RefuseAttempt(_, refusal) => Err(refusal.into()),
             _ => Ok(outcome),
         }
     }
@@ -183,7 +183,7 @@ fn question(
     })
 }
 
-pub(super) fn check_client(client: Option<&ClientId>) -> Answer<()> {
+pub(super) fn check_client(client: Option<&ClientId>) -> Result<(), RefusalDetail> {
     client.map_or(Ok(()), |client| check_text("The client id", client.as_str(), 64))
 }
 
@@ -204,7 +204,7 @@ fn grant(outcome: LockOutcome) -> Answer<Grant> {
 /// Of a decision its rule never makes.
 fn refusal_of(decision: LockDecision) -> RefusalDetail {
     match decision {
-        LockDecision::Refuse(refusal) => refusal,
+        LockDecision::Refuse(refusal) | LockDecision::RefuseAttempt(_, refusal) => refusal,
         _ => Refusal::Internal.because("The server decided something it does not understand."),
     }
 }
@@ -240,6 +240,14 @@ fn authorise_lock(scene: &LockScene) -> Result<Role, RefusalDetail> {
     Ok(role)
 }
 
+/// Of what is not there nothing is written down.
+fn refuse_attempt(scene: &LockScene, attempt: Attempt, refusal: RefusalDetail) -> LockDecision {
+    match scene.image {
+        Presence::Absent => LockDecision::Refuse(refusal),
+        _ => LockDecision::RefuseAttempt(attempt, refusal),
+    }
+}
+
 fn decide_acquire(
     scene: &LockScene,
     party: &Party,
@@ -247,9 +255,13 @@ fn decide_acquire(
     device: Option<String>,
     lease: Duration,
 ) -> LockDecision {
+    let refuse = |refusal| match take_over {
+        true => refuse_attempt(scene, Attempt::TakeOver, refusal),
+        false => LockDecision::Refuse(refusal),
+    };
     let role = match authorise_lock(scene) {
         Ok(role) => role,
-        Err(refusal) => return LockDecision::Refuse(refusal),
+        Err(refusal) => return refuse(refusal),
     };
     let kept_for_another = scene
         .hold
@@ -261,7 +273,7 @@ fn decide_acquire(
             expires_at: renewed(lock, scene.now, lease),
         },
         Some(lock) if !take_over => LockDecision::HeldBy(Box::new(lock.clone())),
-        Some(lock) if lock.user_id != party.user && !role.manages() => LockDecision::Refuse(forbidden(
+        Some(lock) if lock.user_id != party.user && !role.manages() => refuse(forbidden(
             "Only the project's owner and managers may take over another person's lock.",
         )),
         _ => LockDecision::Grant {
@@ -312,12 +324,14 @@ fn decide_release(scene: &LockScene, party: &Party, generation: Option<Generatio
 }
 
 fn decide_force(scene: &LockScene, hold: Duration) -> LockDecision {
-    if let Err(refusal) = authorise_look(scene) {
-        return LockDecision::Refuse(refusal);
-    }
-    if !scene.role.is_some_and(Role::manages) {
-        let message = "Only the project's owner and managers may end another person's lock.";
-        return LockDecision::Refuse(forbidden(message));
+    let allowed = authorise_look(scene).and_then(|()| match scene.role {
+        Some(role) if role.manages() => Ok(()),
+        _ => Err(forbidden(
+            "Only the project's owner and managers may end another person's lock.",
+        )),
+    });
+    if let Err(refusal) = allowed {
+        return refuse_attempt(scene, Attempt::Force, refusal);
     }
     match scene.live {
         Some(_) => LockDecision::End {
@@ -517,7 +531,9 @@ pub(super) mod tests {
             LockDecision::Grant { expires_at, .. } if expires_at == at(1300) => "grant".into(),
             LockDecision::Renew { expires_at } if expires_at == at(1300) => "renew".into(),
             LockDecision::HeldBy(lock) => format!("held by {}", lock.user_id),
-            LockDecision::Refuse(refusal) => refusal.refusal.status().to_string(),
+            LockDecision::Refuse(refusal) | LockDecision::RefuseAttempt(Attempt::TakeOver, refusal) => {
+                refusal.refusal.status().to_string()
+            }
             other => format!("{other:?}"),
         }
     }
@@ -625,7 +641,9 @@ pub(super) mod tests {
                 (LockDecision::End { reason, hold_until }, None) => {
                     assert_eq!((reason, hold_until), (ReleaseReason::Forced, Some(at(1030))));
                 }
-                (LockDecision::Refuse(refusal), Some(status)) => assert_eq!(refusal.refusal.status(), status),
+                (LockDecision::RefuseAttempt(Attempt::Force, refusal), Some(status)) => {
+                    assert_eq!(refusal.refusal.status(), status);
+                }
                 (other, _) => panic!("{role:?}: {other:?}"),
             }
         }

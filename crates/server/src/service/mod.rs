@@ -90,11 +90,15 @@ impl Service {
     }
 
     async fn manager(&self, user: UserId, project: &ProjectId) -> Answer<Role> {
-        let role = self.member(user, project).await?;
-        if !role.manages() {
-            return Err(forbidden("Only the project's owner and managers may do this.").into());
-        }
-        Ok(role)
+        Ok(authorise_manager(self.store.role(project, user).await?)?)
+    }
+}
+
+fn authorise_manager(role: Option<Role>) -> Result<Role, RefusalDetail> {
+    match role {
+        None => Err(no_such_project()),
+        Some(role) if role.manages() => Ok(role),
+        Some(_) => Err(forbidden("Only the project's owner and managers may do this.")),
     }
 }
 
@@ -124,14 +128,14 @@ fn invalid(message: impl Into<String>) -> RefusalDetail {
 }
 
 /// Text that people and paths can carry: not empty, not too long, nothing invisible.
-fn check_text(what: &str, text: &str, longest: usize) -> Answer<()> {
+fn check_text(what: &str, text: &str, longest: usize) -> Result<(), RefusalDetail> {
     let fault = match text.chars().count() {
         0 => format!("{what} is empty."),
         length if length > longest => format!("{what} is longer than {longest} characters."),
         _ if text.chars().any(char::is_control) => format!("{what} has characters that cannot be printed."),
         _ => return Ok(()),
     };
-    Err(invalid(fault).into())
+    Err(invalid(fault))
 }
 
 /// Logged here, once, with its whole chain; the client only learns that it was not its fault.

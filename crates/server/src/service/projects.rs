@@ -1,11 +1,11 @@
 //! Projects, their people and their labels.
 
-use lockstep_wire::{Answer, Label, LabelId, Project, ProjectId, Refusal, Role, UserId};
+use lockstep_wire::{Answer, Label, LabelId, Project, ProjectId, Refusal, RefusalDetail, Role, UserId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Service, check_text, forbidden, invalid};
-use crate::store::{Added, Member, NewProject};
+use super::{Service, authorise_manager, check_text, forbidden, invalid};
+use crate::store::{Added, LabelRule, LabelScene, Member, NewProject, RoleChange, RoleOutcome, RoleScene};
 
 /// `POST /projects`.
 #[derive(Debug, Clone, Deserialize)]
@@ -114,15 +114,21 @@ impl Service {
         member: UserId,
         role: Option<Role>,
     ) -> Answer<()> {
-        let asker = self.manager(user, project).await?;
-        let before = self.store.role(project, member).await?;
-        if let Err(message) = decide_role(asker, before, role, user == member) {
-            return Err(forbidden(message).into());
-        }
-        let (known, ended) = self.store.set_role(project, member, role, Some(user)).await?;
-        if !known {
-            return Err(Refusal::NotFound.because("There is no such member.").into());
-        }
+        let change = RoleChange {
+            project: project.clone(),
+            member,
+            role,
+            by: Some(user),
+        };
+        let rule = move |scene: &RoleScene| {
+            let asker = authorise_manager(scene.asker)?;
+            decide_role(asker, scene.before, role, user == member).map_err(forbidden)
+        };
+        let ended = match self.store.change_role(change, Box::new(rule)).await? {
+            RoleOutcome::Changed(ended) => ended,
+            RoleOutcome::Refused(refusal) => return Err(refusal.into()),
+            RoleOutcome::Unknown => return Err(Refusal::NotFound.because("There is no such member.").into()),
+        };
         self.announce(ended);
         self.changed(project).await?;
         if role.is_none() {
@@ -139,20 +145,22 @@ impl Service {
 
     /// Adds a label.
     pub async fn add_label(&self, user: UserId, project: &ProjectId, fields: LabelFields) -> Answer<Label> {
-        self.manager(user, project).await?;
         let id = fields.id.clone().unwrap_or_else(|| LabelId(new_id()));
-        let present = self.store.labels(project).await?;
-        if present.iter().any(|label| label.id == id) {
-            return Err(invalid("The project has a label with this id.").into());
-        }
         let blank = Label {
-            id,
+            id: id.clone(),
             name: String::new(),
             color: DEFAULT_COLOR.into(),
             hotkey: None,
             more: Map::new(),
         };
-        self.put_label(project, apply_label(blank, fields)).await
+        let rule = move |scene: &LabelScene| {
+            authorise_manager(scene.asker)?;
+            match &scene.label {
+                Some(_) => Err(invalid("The project has a label with this id.")),
+                None => decide_label(blank.clone(), fields.clone()).map(Some),
+            }
+        };
+        self.update_label(user, project, &id, Box::new(rule)).await
     }
 
     /// Changes a label.
@@ -163,34 +171,36 @@ impl Service {
         id: &LabelId,
         fields: LabelFields,
     ) -> Answer<Label> {
-        self.manager(user, project).await?;
-        let label = self
-            .store
-            .labels(project)
-            .await?
-            .into_iter()
-            .find(|label| label.id == *id);
-        let label = label.ok_or_else(no_such_label)?;
-        self.put_label(project, apply_label(label, fields)).await
+        let rule = move |scene: &LabelScene| {
+            authorise_manager(scene.asker)?;
+            let label = scene.label.clone().ok_or_else(no_such_label)?;
+            decide_label(label, fields.clone()).map(Some)
+        };
+        self.update_label(user, project, id, Box::new(rule)).await
     }
 
-    async fn put_label(&self, project: &ProjectId, label: Label) -> Answer<Label> {
-        check_text("The label's id", label.id.as_str(), 64)?;
-        check_text("The label's name", &label.name, 200)?;
-        if !is_color(&label.color) {
-            return Err(invalid("A colour is written #rrggbb.").into());
-        }
-        self.store.put_label(project, label.clone()).await?;
+    async fn update_label(
+        &self,
+        user: UserId,
+        project: &ProjectId,
+        id: &LabelId,
+        rule: LabelRule,
+    ) -> Answer<Label> {
+        let label = self.store.update_label(project, id, user, rule).await??;
         self.changed(project).await?;
-        Ok(label)
+        Ok(label.ok_or_else(no_such_label)?)
     }
 
     /// Deletes a label; annotations keep naming it.
     pub async fn delete_label(&self, user: UserId, project: &ProjectId, id: &LabelId) -> Answer<()> {
-        self.manager(user, project).await?;
-        if !self.store.delete_label(project, id).await? {
-            return Err(no_such_label().into());
-        }
+        let rule = |scene: &LabelScene| {
+            authorise_manager(scene.asker)?;
+            scene.label.as_ref().ok_or_else(no_such_label)?;
+            Ok(None)
+        };
+        self.store
+            .update_label(project, id, user, Box::new(rule))
+            .await??;
         self.changed(project).await
     }
 }
@@ -202,7 +212,7 @@ fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
-fn no_such_label() -> lockstep_wire::RefusalDetail {
+fn no_such_label() -> RefusalDetail {
     Refusal::NotFound.because("There is no such label.")
 }
 
@@ -212,12 +222,17 @@ fn is_color(color: &str) -> bool {
         .is_some_and(|digits| digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-fn apply_label(mut label: Label, fields: LabelFields) -> Label {
+fn decide_label(mut label: Label, fields: LabelFields) -> Result<Label, RefusalDetail> {
     label.name = fields.name.unwrap_or(label.name);
     label.color = fields.color.unwrap_or(label.color);
     label.hotkey = fields.hotkey.or(label.hotkey);
     label.more.extend(fields.more);
-    label
+    check_text("The label's id", label.id.as_str(), 64)?;
+    check_text("The label's name", &label.name, 200)?;
+    if !is_color(&label.color) {
+        return Err(invalid("A colour is written #rrggbb."));
+    }
+    Ok(label)
 }
 
 /// Only an owner makes or unmakes owners, and never himself: a project always has one.

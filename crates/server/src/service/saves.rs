@@ -9,7 +9,7 @@ use lockstep_wire::{
 
 use super::locks::{WriteLock, decide_write_lock};
 use super::{forbidden, image_is_gone, invalid, no_such_image};
-use crate::store::{ImageKey, Party, Presence, SaveDecision, SaveScene, Stored, WriteDone};
+use crate::store::{ImageKey, Party, Presence, Save, SaveDecision, SaveScene, Stored, WriteDone};
 
 /// What someone wants to do to an annotation.
 #[derive(Debug, Clone)]
@@ -81,6 +81,15 @@ pub(super) fn decide_save(scene: &SaveScene, intent: &Intent) -> SaveDecision {
         },
         Err(refusal) => SaveDecision::Refuse(refusal),
     }
+}
+
+/// A save that is meant for one image alone: elsewhere there is no such annotation.
+pub(super) fn only_on(image: ImageKey, Save { question, rule }: Save) -> Save {
+    let rule = Box::new(move |scene: &SaveScene| match &scene.stored {
+        Some(stored) if !is_on(&stored.annotation, &image) => SaveDecision::Refuse(no_such_annotation()),
+        _ => rule(scene),
+    });
+    Save { question, rule }
 }
 
 fn authorise(scene: &SaveScene, intent: &Intent) -> Result<(), RefusalDetail> {

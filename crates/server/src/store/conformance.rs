@@ -13,8 +13,9 @@ use lockstep_wire::{
 };
 
 use super::{
-    Added, ImageKey, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, NewImage, NewProject,
-    NewUser, Party, Presence, Save, SaveDecision, SaveOutcome, SaveQuestion, SaveScene, Store, WriteDone,
+    Added, Ended, ImageKey, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, NewImage,
+    NewProject, NewUser, Party, Presence, RoleChange, RoleOutcome, Save, SaveDecision, SaveOutcome,
+    SaveQuestion, SaveScene, Store, WriteDone,
 };
 
 const LEASE: Span = Span::minutes(5);
@@ -161,34 +162,14 @@ async fn a_stranger_has_no_role_and_a_member_the_one_he_was_given(store: &dyn St
     let id = ProjectId::from("roles");
     assert_eq!(store.role(&id, ann.id).await.expect("a look"), Some(Role::Owner));
     assert_eq!(store.role(&id, ben.id).await.expect("a look"), None);
-    assert!(
-        store
-            .set_role(&id, ben.id, Some(Role::Viewer), None)
-            .await
-            .expect("a member")
-            .0
-    );
+    assert!(set_role(store, &id, ben.id, Some(Role::Viewer)).await.0);
     assert_eq!(store.role(&id, ben.id).await.expect("a look"), Some(Role::Viewer));
     assert_eq!(store.members(&id).await.expect("a list").len(), 2);
+    assert!(set_role(store, &id, ben.id, None).await.0);
+    assert!(!set_role(store, &id, ben.id, None).await.0);
     assert!(
-        store
-            .set_role(&id, ben.id, None, None)
+        !set_role(store, &"nowhere".into(), ben.id, Some(Role::Viewer))
             .await
-            .expect("a farewell")
-            .0
-    );
-    assert!(
-        !store
-            .set_role(&id, ben.id, None, None)
-            .await
-            .expect("an answer")
-            .0
-    );
-    assert!(
-        !store
-            .set_role(&"nowhere".into(), ben.id, Some(Role::Viewer), None)
-            .await
-            .expect("an answer")
             .0
     );
 }
@@ -214,6 +195,30 @@ async fn images_come_in_pages_and_a_deleted_one_never_ends_the_list_early(store:
     assert_eq!(store.image(&b).await.expect("a look").0, Presence::Deleted);
     assert_eq!(page(Some("b")).await, ("cd".into(), Some("d".into())));
     assert_eq!(page(Some("d")).await, ("i".into(), None));
+}
+
+/// As told, whoever asks.
+async fn set_role(
+    store: &dyn Store,
+    project: &ProjectId,
+    member: UserId,
+    role: Option<Role>,
+) -> (bool, Vec<Ended>) {
+    let change = RoleChange {
+        project: project.clone(),
+        member,
+        role,
+        by: None,
+    };
+    match store
+        .change_role(change, Box::new(|_| Ok(())))
+        .await
+        .expect("an outcome")
+    {
+        RoleOutcome::Changed(ended) => (true, ended),
+        RoleOutcome::Unknown => (false, Vec::new()),
+        RoleOutcome::Refused(refusal) => panic!("{refusal}"),
+    }
 }
 
 fn party(user: &User, client: Option<&str>) -> Party {
@@ -360,16 +365,10 @@ async fn a_lapsed_lock_is_ended_by_the_next_look_at_any_lock(store: &dyn Store) 
 async fn whoever_may_no_longer_annotate_loses_his_locks(store: &dyn Store) {
     let (_, key) = project(store, "demoted").await;
     let ben = user(store, "ben").await;
-    store
-        .set_role(&key.project, ben.id, Some(Role::Annotator), None)
-        .await
-        .expect("a member");
+    set_role(store, &key.project, ben.id, Some(Role::Annotator)).await;
     lock(store, &key, &party(&ben, None), None, grant_for(LEASE)).await;
     assert_eq!(store.locks(&key.project).await.expect("a list").0.len(), 1);
-    let (_, ended) = store
-        .set_role(&key.project, ben.id, Some(Role::Viewer), None)
-        .await
-        .expect("a change");
+    let (_, ended) = set_role(store, &key.project, ben.id, Some(Role::Viewer)).await;
     assert_eq!(ended.len(), 1);
     assert!(store.locks(&key.project).await.expect("a list").0.is_empty());
 }
@@ -634,8 +633,12 @@ async fn the_feed_shows_each_thing_once_at_its_newest_and_skips_none(store: &dyn
         more: serde_json::Map::default(),
     };
     store
-        .put_label(&key.project, label.clone())
+        .update_label(&key.project, &label.id, ann.id, {
+            let label = label.clone();
+            Box::new(move |_| Ok(Some(label.clone())))
+        })
         .await
+        .expect("an outcome")
         .expect("a label");
 
     let mut told = Vec::new();
@@ -672,12 +675,11 @@ async fn the_feed_shows_each_thing_once_at_its_newest_and_skips_none(store: &dyn
     );
     assert_eq!(since, store.newest_change(&key.project).await.expect("a look"));
 
-    assert!(
-        store
-            .delete_label(&key.project, &label.id)
-            .await
-            .expect("a deletion")
-    );
+    let deleted = store
+        .update_label(&key.project, &label.id, ann.id, Box::new(|_| Ok(None)))
+        .await
+        .expect("an outcome");
+    assert_eq!(deleted, Ok(None));
     store.delete_image(&key, ann.id).await.expect("a deletion");
     let page = store.changes(&key.project, since, 100).await.expect("a page");
     let gone = [

@@ -6,6 +6,7 @@ use lockstep_wire::refusal::Author;
 use lockstep_wire::{
     Annotation, ClientId, Generation, ImageId, Lock, ProjectId, RefusalDetail, Role, ServerEvent, UserId,
 };
+use serde::Serialize;
 
 use super::{Announcement, ImageKey, Presence};
 
@@ -85,11 +86,23 @@ pub struct LockScene {
     pub hold: Option<Hold>,
 }
 
+/// What someone without the right tried upon another's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attempt {
+    /// To end it.
+    Force,
+    /// To take it over.
+    TakeOver,
+}
+
 /// What becomes of a lock.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LockDecision {
     /// Nothing: the request is refused.
     Refuse(RefusalDetail),
+    /// Nothing: the request is refused, and that it was made is written down.
+    RefuseAttempt(Attempt, RefusalDetail),
     /// Nothing: someone else has the image.
     HeldBy(Box<Lock>),
     /// Nothing: there was no such lock.

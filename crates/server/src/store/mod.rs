@@ -25,10 +25,12 @@ pub use accounts::{Account, Identity, NewUser, TokenHash};
 pub use changes::Announcement;
 pub use images::{ImageKey, NewImage, Presence};
 pub use locks::{
-    Ended, Ending, Hold, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, Party, PastGrant,
-    outage,
+    Attempt, Ended, Ending, Hold, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, Party,
+    PastGrant, outage,
 };
-pub use projects::{Member, NewProject};
+pub use projects::{
+    LabelOutcome, LabelRule, LabelScene, Member, NewProject, RoleChange, RoleOutcome, RoleRule, RoleScene,
+};
 pub use saves::{
     AnnotationVersion, Applied, Save, SaveDecision, SaveOutcome, SaveQuestion, SaveReport, SaveRule,
     SaveScene, Stored, WriteDone,
@@ -93,21 +95,19 @@ pub trait Store: Send + Sync + 'static {
     async fn role(&self, project: &ProjectId, user: UserId) -> Result<Option<Role>>;
     /// A project's people.
     async fn members(&self, project: &ProjectId) -> Result<Vec<Member>>;
-    /// Joins someone to a project, or changes what he may do there; `None` ends his membership. Whoever may no longer
-    /// annotate loses his locks. Says whether there was such a project and person (or member).
-    async fn set_role(
-        &self,
-        project: &ProjectId,
-        user: UserId,
-        role: Option<Role>,
-        by: Option<UserId>,
-    ) -> Result<(bool, Vec<Ended>)>;
+    /// If the rule allows it, joins someone to a project, or changes what he may do there. Whoever may no longer
+    /// annotate loses his locks.
+    async fn change_role(&self, change: RoleChange, rule: RoleRule) -> Result<RoleOutcome>;
     /// A project's labels in their order.
     async fn labels(&self, project: &ProjectId) -> Result<Vec<Label>>;
-    /// Adds a label, or replaces the one with its id.
-    async fn put_label(&self, project: &ProjectId, label: Label) -> Result<()>;
-    /// Deletes a label; annotations keep naming it. Says whether it was there.
-    async fn delete_label(&self, project: &ProjectId, label: &LabelId) -> Result<bool>;
+    /// Shows the rule a label and who asks, and does as it says. Annotations keep naming one that is deleted.
+    async fn update_label(
+        &self,
+        project: &ProjectId,
+        label: &LabelId,
+        by: UserId,
+        rule: LabelRule,
+    ) -> Result<LabelOutcome>;
 
     /// Adds an image.
     async fn add_image(&self, image: NewImage) -> Result<Added<Image>>;

@@ -10,8 +10,8 @@ use super::clock::{Millis, now};
 use super::projects::{from_name, role, to_name};
 use super::{images, saves};
 use crate::store::{
-    Ended, Ending, Hold, ImageKey, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, Party,
-    PastGrant, outage,
+    Attempt, Ended, Ending, Hold, ImageKey, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene,
+    Party, PastGrant, outage,
 };
 
 /// Lapsed locks ended in one step. The rest is ended by the next; no step is held up by thousands (E34).
@@ -308,6 +308,30 @@ pub(super) fn scene(
     })
 }
 
+/// One row for a person's attempts of a kind upon an image: an audit log that nobody can fill the disk with.
+fn note_attempt(
+    tx: &Transaction,
+    key: &ImageKey,
+    user: UserId,
+    attempt: Attempt,
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    tx.execute(
+        "INSERT INTO lock_refusals (project_id, image_id, user_id, attempt, first_at, last_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+         ON CONFLICT (project_id, image_id, user_id, attempt)
+         DO UPDATE SET times = times + 1, last_at = excluded.last_at",
+        params![
+            key.project.as_str(),
+            key.image.as_str(),
+            user.0,
+            to_name(attempt)?,
+            Millis(now)
+        ],
+    )?;
+    Ok(())
+}
+
 pub(super) fn update_lock(
     tx: &Transaction,
     question: &LockQuestion,
@@ -330,6 +354,7 @@ pub(super) fn update_lock(
     let mut granted = false;
     match &decision {
         LockDecision::Refuse(_) | LockDecision::HeldBy(_) | LockDecision::Nothing => {}
+        LockDecision::RefuseAttempt(attempt, _) => note_attempt(tx, key, party.user, *attempt, now)?,
         LockDecision::Grant { expires_at, device } => {
             ended.extend(end(tx, key, now, ReleaseReason::TakenOver, Some(party.user))?);
             grant(tx, key, party, device.as_deref(), now, *expires_at)?;

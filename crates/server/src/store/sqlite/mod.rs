@@ -18,8 +18,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use tokio::sync::oneshot;
 
 use super::{
-    Account, Added, AnnotationVersion, Ended, Identity, ImageKey, LockOutcome, LockQuestion, LockRule,
-    Member, NewImage, NewProject, NewUser, Presence, Result, Save, SaveReport, Store, StoreError, TokenHash,
+    Account, Added, AnnotationVersion, Ended, Identity, ImageKey, LabelOutcome, LabelRule, LockOutcome,
+    LockQuestion, LockRule, Member, NewImage, NewProject, NewUser, Presence, Result, RoleChange, RoleOutcome,
+    RoleRule, Save, SaveReport, Store, StoreError, TokenHash,
 };
 
 mod accounts;
@@ -233,15 +234,8 @@ impl Store for SqliteStore {
         self.read(move |tx| projects::members(tx, &project)).await
     }
 
-    async fn set_role(
-        &self,
-        project: &ProjectId,
-        user: UserId,
-        role: Option<Role>,
-        by: Option<UserId>,
-    ) -> Result<(bool, Vec<Ended>)> {
-        let project = project.clone();
-        self.write(move |tx| projects::set_role(tx, &project, user, role, by))
+    async fn change_role(&self, change: RoleChange, rule: RoleRule) -> Result<RoleOutcome> {
+        self.write(move |tx| projects::change_role(tx, &change, &rule))
             .await
     }
 
@@ -250,15 +244,15 @@ impl Store for SqliteStore {
         self.read(move |tx| projects::labels(tx, &project)).await
     }
 
-    async fn put_label(&self, project: &ProjectId, label: Label) -> Result<()> {
-        let project = project.clone();
-        self.write(move |tx| projects::put_label(tx, &project, &label))
-            .await
-    }
-
-    async fn delete_label(&self, project: &ProjectId, label: &LabelId) -> Result<bool> {
+    async fn update_label(
+        &self,
+        project: &ProjectId,
+        label: &LabelId,
+        by: UserId,
+        rule: LabelRule,
+    ) -> Result<LabelOutcome> {
         let (project, label) = (project.clone(), label.clone());
-        self.write(move |tx| projects::delete_label(tx, &project, &label))
+        self.write(move |tx| projects::update_label(tx, &project, &label, by, &rule))
             .await
     }
 

@@ -10,7 +10,10 @@ use serde::de::DeserializeOwned;
 use super::changes::{Kind, record};
 use super::clock::{Millis, now};
 use super::locks;
-use crate::store::{Added, Ended, ImageKey, Member, NewProject};
+use crate::store::{
+    Added, ImageKey, LabelOutcome, LabelRule, LabelScene, Member, NewProject, RoleChange, RoleOutcome,
+    RoleRule, RoleScene,
+};
 
 /// An enum as its name on the wire, which is also its name in a column.
 pub(super) fn to_name(value: impl Serialize) -> anyhow::Result<String> {
@@ -106,13 +109,37 @@ pub(super) fn members(tx: &Transaction, project: &ProjectId) -> anyhow::Result<V
     .collect()
 }
 
-pub(super) fn set_role(
+pub(super) fn change_role(
+    tx: &Transaction,
+    change: &RoleChange,
+    rule: &RoleRule,
+) -> anyhow::Result<RoleOutcome> {
+    let RoleChange {
+        project,
+        member,
+        role: after,
+        by,
+    } = change;
+    let scene = RoleScene {
+        asker: match by {
+            Some(by) => role(tx, project, *by)?,
+            None => None,
+        },
+        before: role(tx, project, *member)?,
+    };
+    if let Err(refusal) = rule(&scene) {
+        return Ok(RoleOutcome::Refused(refusal));
+    }
+    set_role(tx, project, *member, *after, *by)
+}
+
+fn set_role(
     tx: &Transaction,
     project: &ProjectId,
     user: UserId,
     role: Option<Role>,
     by: Option<UserId>,
-) -> anyhow::Result<(bool, Vec<Ended>)> {
+) -> anyhow::Result<RoleOutcome> {
     let changed = match role {
         Some(role) => tx.execute(
             "INSERT INTO members (project_id, user_id, role)
@@ -125,10 +152,11 @@ pub(super) fn set_role(
             params![project.as_str(), user.0],
         )?,
     };
-    let mut ended = Vec::new();
-    if changed > 0 {
-        record(tx, project, Kind::Member, &user.to_string())?;
+    if changed == 0 {
+        return Ok(RoleOutcome::Unknown);
     }
+    record(tx, project, Kind::Member, &user.to_string())?;
+    let mut ended = Vec::new();
     if !role.is_some_and(Role::annotates) {
         let now = now(tx)?;
         let held: Vec<String> = tx
@@ -143,7 +171,7 @@ pub(super) fn set_role(
             ended.extend(locks::end(tx, &key, now, ReleaseReason::Forced, by)?);
         }
     }
-    Ok((changed > 0, ended))
+    Ok(RoleOutcome::Changed(ended))
 }
 
 pub(super) fn labels(tx: &Transaction, project: &ProjectId) -> anyhow::Result<Vec<Label>> {
@@ -167,24 +195,31 @@ pub(super) fn knows_label(tx: &Transaction, project: &ProjectId, id: &LabelId) -
     Ok(ask.exists([project.as_str(), id.as_str()])?)
 }
 
-pub(super) fn put_label(tx: &Transaction, project: &ProjectId, label: &Label) -> anyhow::Result<()> {
-    tx.execute(
-        "INSERT INTO labels (project_id, id, position, label)
-         VALUES (?1, ?2, (SELECT count(*) FROM labels WHERE project_id = ?1), ?3)
-         ON CONFLICT (project_id, id) DO UPDATE SET label = excluded.label, deleted = 0",
-        params![project.as_str(), label.id.as_str(), serde_json::to_string(label)?],
-    )?;
-    record(tx, project, Kind::Label, label.id.as_str())?;
-    Ok(())
-}
-
-pub(super) fn delete_label(tx: &Transaction, project: &ProjectId, id: &LabelId) -> anyhow::Result<bool> {
-    let deleted = tx.execute(
-        "UPDATE labels SET deleted = 1 WHERE project_id = ?1 AND id = ?2 AND NOT deleted",
-        [project.as_str(), id.as_str()],
-    )?;
-    if deleted > 0 {
-        record(tx, project, Kind::Label, id.as_str())?;
-    }
-    Ok(deleted > 0)
+pub(super) fn update_label(
+    tx: &Transaction,
+    project: &ProjectId,
+    id: &LabelId,
+    by: UserId,
+    rule: &LabelRule,
+) -> anyhow::Result<LabelOutcome> {
+    let scene = LabelScene {
+        asker: role(tx, project, by)?,
+        label: label(tx, project, id)?,
+    };
+    let outcome = rule(&scene);
+    match &outcome {
+        Err(_) => return Ok(outcome),
+        Ok(Some(label)) => tx.execute(
+            "INSERT INTO labels (project_id, id, position, label)
+             VALUES (?1, ?2, (SELECT count(*) FROM labels WHERE project_id = ?1), ?3)
+             ON CONFLICT (project_id, id) DO UPDATE SET label = excluded.label, deleted = 0",
+            params![project.as_str(), id.as_str(), serde_json::to_string(label)?],
+        )?,
+        Ok(None) => tx.execute(
+            "UPDATE labels SET deleted = 1 WHERE project_id = ?1 AND id = ?2",
+            [project.as_str(), id.as_str()],
+        )?,
+    };
+    record(tx, project, Kind::Label, id.as_str())?;
+    Ok(outcome)
 }

@@ -1,3 +1,4 @@
+DROP TABLE lock_refusals;
 DROP TABLE lock_grants;
 DROP TABLE lock_counters;
 DROP TABLE applied_writes;

@@ -140,3 +140,16 @@ CREATE TABLE lock_grants (
     ended_by   INTEGER REFERENCES users,
     PRIMARY KEY (project_id, image_id, generation)
 ) STRICT, WITHOUT ROWID;
+
+-- Who tried to end or take over another's lock without the right, how often and when: the audit log's other half.
+CREATE TABLE lock_refusals (
+    project_id TEXT    NOT NULL,
+    image_id   TEXT    NOT NULL,
+    user_id    INTEGER NOT NULL REFERENCES users,
+    attempt    TEXT    NOT NULL,
+    times      INTEGER NOT NULL DEFAULT 1,
+    first_at   INTEGER NOT NULL,
+    last_at    INTEGER NOT NULL,
+    PRIMARY KEY (project_id, image_id, user_id, attempt),
+    FOREIGN KEY (project_id, image_id) REFERENCES images (project_id, id)
+) STRICT, WITHOUT ROWID;
