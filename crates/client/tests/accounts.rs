@@ -5,9 +5,11 @@ mod world;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockstep_client::Error;
 use lockstep_client::view::{Event, SaveState};
+use lockstep_client::{Error, HttpApi};
 use lockstep_server::Settings;
+use lockstep_wire::{Api as _, LoginRequest};
+use world::line::{Fault, Line};
 use world::{MemoryKeychain, PASSWORD, Window, World, email, files, project, street, until};
 
 fn offline(event: &Event) -> Option<()> {
@@ -70,11 +72,7 @@ async fn without_a_keychain_the_window_says_so_and_works_for_this_run() {
 
 #[tokio::test]
 async fn e27_a_token_that_ends_is_renewed_and_a_sign_in_that_ends_keeps_the_work() {
-    let settings = Settings {
-        access_token: Duration::from_secs(1),
-        ..Settings::default()
-    };
-    let mut world = World::begin(settings).await;
+    let mut world = World::begin(brief()).await;
     let ann = world.window("ann").await;
     ann.open(&street()).await;
     for x in 0..4 {
@@ -187,4 +185,63 @@ async fn no_token_and_no_password_is_in_any_file() {
             assert!(!has(needle), "{} holds a secret", path.display());
         }
     }
+}
+
+/// Tokens that lapse within a test.
+fn brief() -> Settings {
+    Settings {
+        access_token: Duration::from_secs(1),
+        ..Settings::default()
+    }
+}
+
+#[tokio::test]
+async fn a_sign_out_forgets_the_tokens_however_long_a_renewal_under_way_takes() {
+    let world = World::begin(brief()).await;
+    let line = Line::to(world.url()).await;
+    let ann = world::window_at(line.url(), "ann").await;
+    assert_eq!(ann.keychain.secrets.lock().expect("not poisoned").len(), 1);
+    let renewals = line.log("auth/refresh").len();
+    line.plan("auth/refresh", usize::MAX, Fault::Delay(Duration::from_secs(3)));
+    until("a renewal is under way", async || {
+        drop(ann.client.sync_now().await);
+        (line.log("auth/refresh").len() > renewals).then_some(())
+    })
+    .await;
+    ann.client.sign_out().await.expect("signed out");
+    until("the keychain is empty", async || {
+        ann.keychain
+            .secrets
+            .lock()
+            .expect("not poisoned")
+            .is_empty()
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn e27_a_renewal_whose_asker_lost_patience_is_kept_all_the_same() {
+    let world = World::begin(brief()).await;
+    let line = Line::to(world.url()).await;
+    let keychain = Arc::<MemoryKeychain>::default();
+    let api = HttpApi::new(line.url(), keychain, None).expect("a client");
+    let request = LoginRequest {
+        email: email("ann"),
+        password: PASSWORD.into(),
+    };
+    api.login(request).await.expect("signed in");
+    line.plan(
+        "auth/refresh",
+        usize::MAX,
+        Fault::Delay(Duration::from_millis(400)),
+    );
+    for round in 0..3 {
+        // Tokens lapse with the second after theirs.
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        let patience = tokio::time::timeout(Duration::from_millis(100), api.me()).await;
+        assert!(patience.is_err(), "round {round}: {patience:?}");
+    }
+    line.heal();
+    assert_eq!(api.me().await.expect("still signed in").name, "ann");
 }

@@ -38,11 +38,12 @@ const CONTENT_TIMEOUT: Duration = Duration::from_secs(120);
 /// An event stream that has been silent this long may be a dead connection; asking again is cheap.
 const EVENTS_SILENCE: Duration = Duration::from_secs(60);
 
-/// [`Api`] over HTTP, with the sign-in of one person.
+/// [`Api`] over HTTP, with the sign-in of one person; clones share it.
+#[derive(Clone)]
 pub struct HttpApi {
     http: reqwest::Client,
     server: Url,
-    sign_in: SignIn,
+    sign_in: Arc<SignIn>,
 }
 
 impl HttpApi {
@@ -59,7 +60,7 @@ impl HttpApi {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("lockstep/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        let sign_in = SignIn::new(&server, keychain, remembered);
+        let sign_in = Arc::new(SignIn::new(&server, keychain, remembered));
         Ok(Self {
             http,
             server,
@@ -117,7 +118,7 @@ impl HttpApi {
             Err(other) => return Err(other),
             Ok(_) => return Err(ApiError::Network("a success with status 401".to_owned())),
         }
-        let token = self.sign_in.renew(self, &token).await?;
+        let token = self.sign_in.renew(self, Some(token)).await?;
         again.bearer_auth(&token).send().await.map_err(network)
     }
 

@@ -58,22 +58,26 @@ impl SignIn {
     }
 
     /// The access token there is, or a new one.
-    pub(super) async fn access(&self, api: &HttpApi) -> Answer<String> {
-        let mut held = self.held.lock().await;
-        match &held.access {
-            Some(token) => Ok(token.clone()),
-            None => self.refresh(api, &mut held).await,
+    pub(super) async fn access(self: &Arc<Self>, api: &HttpApi) -> Answer<String> {
+        let held = self.held.lock().await.access.clone();
+        match held {
+            Some(token) => Ok(token),
+            None => self.renew(api, None).await,
         }
     }
 
     /// A newer access token than `stale`. Many calls may find theirs stale at once; a refresh token is good
     /// for one refresh, so one of them does it.
-    pub(super) async fn renew(&self, api: &HttpApi, stale: &str) -> Answer<String> {
-        let mut held = self.held.lock().await;
-        match &held.access {
-            Some(token) if token != stale => Ok(token.clone()),
-            _ => self.refresh(api, &mut held).await,
-        }
+    pub(super) async fn renew(self: &Arc<Self>, api: &HttpApi, stale: Option<String>) -> Answer<String> {
+        let (this, api) = (Arc::clone(self), api.clone());
+        to_its_end(async move {
+            let mut held = this.held.lock().await;
+            match &held.access {
+                Some(token) if Some(token) != stale.as_ref() => Ok(token.clone()),
+                _ => this.refresh(&api, &mut held).await,
+            }
+        })
+        .await
     }
 
     async fn refresh(&self, api: &HttpApi, held: &mut Held) -> Answer<String> {
@@ -111,8 +115,35 @@ impl SignIn {
         Ok(user)
     }
 
-    pub(super) async fn logout(&self, api: &HttpApi) -> Answer<()> {
-        let mut held = std::mem::take(&mut *self.held.lock().await);
+    /// Forgets the tokens here, then tells the server.
+    pub(super) async fn logout(self: &Arc<Self>, api: &HttpApi) -> Answer<()> {
+        let (this, api) = (Arc::clone(self), api.clone());
+        to_its_end(async move {
+            let forgotten = this.forget().await;
+            let Some(refresh_token) = forgotten.refresh else {
+                return Ok(());
+            };
+            let call = api
+                .request(Method::POST, routes::LOGOUT, &[], &[])
+                .json(&RefreshRequest { refresh_token });
+            let call = match forgotten.access {
+                Some(access) => call.bearer_auth(access),
+                None => call,
+            };
+            let response = call.send().await.map_err(network)?;
+            if response.status().is_success() {
+                Ok(())
+            } else {
+                read_json::<()>(response).await
+            }
+        })
+        .await
+    }
+
+    /// Nobody signs in before the keychain has forgotten the one who was.
+    async fn forget(&self) -> Held {
+        let mut guard = self.held.lock().await;
+        let mut held = std::mem::take(&mut *guard);
         if let Some(account) = held.account.take() {
             if held.refresh.is_none() {
                 let account = account.clone();
@@ -124,22 +155,7 @@ impl SignIn {
             self.in_keychain(move |keychain| keychain.delete(&account)).await;
         }
         self.set_this_run_only(None);
-        let Some(refresh_token) = held.refresh else {
-            return Ok(());
-        };
-        let call = api
-            .request(Method::POST, routes::LOGOUT, &[], &[])
-            .json(&RefreshRequest { refresh_token });
-        let call = match held.access {
-            Some(access) => call.bearer_auth(access),
-            None => call,
-        };
-        let response = call.send().await.map_err(network)?;
-        if response.status().is_success() {
-            Ok(())
-        } else {
-            read_json::<()>(response).await
-        }
+        held
     }
 
     /// Keeps the tokens: the refresh token in the keychain, or for this run where there is none.
@@ -172,6 +188,14 @@ impl SignIn {
             }
         }
     }
+}
+
+/// Whoever asked may lose patience in the middle; what happens to tokens must happen whole, for the server
+/// takes a refresh token once.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = Answer<T>> + Send + 'static) -> Answer<T> {
+    tokio::spawn(work)
+        .await
+        .unwrap_or_else(|_| Err(ApiError::Network("the sign-in failed unexpectedly".to_owned())))
 }
 
 fn account_name(server: &str, email: &str) -> String {
