@@ -4,11 +4,13 @@
 //! outside, so the program, the desktop app and every test run the same server.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
+use futures::FutureExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -78,12 +80,46 @@ async fn overdue(stopping: CancellationToken, grace: Duration) {
 
 /// Once a second or so: lapsed locks become events, and so do other processes' changes.
 async fn keep_house(service: Arc<Service>) {
-    let mut ticks = tokio::time::interval(service.settings().sweep_every);
+    let every = service.settings().sweep_every;
+    repeat(every, || async {
+        // Both have logged what is worth it; the next round tries again.
+        let _ = service.sweep().await;
+        let _ = service.look_for_changes().await;
+    })
+    .await;
+}
+
+/// For ever; a round that panics, which the panic hook has logged, is not the last.
+async fn repeat<F: Future<Output = ()>>(every: Duration, mut round: impl FnMut() -> F) {
+    let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        // Both have logged what is worth it; the next tick tries again.
-        let _ = service.sweep().await;
-        let _ = service.look_for_changes().await;
+        if AssertUnwindSafe(round()).catch_unwind().await.is_err() {
+            tracing::error!("a round of housekeeping failed unexpectedly");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_round_of_housekeeping_that_panics_is_not_the_last() {
+        let (done, mut rounds) = tokio::sync::mpsc::unbounded_channel();
+        let mut number = 0;
+        let house = repeat(Duration::from_millis(1), || {
+            number += 1;
+            let (number, done) = (number, done.clone());
+            async move {
+                assert!(number != 1, "the first fails");
+                done.send(number).expect("someone counts");
+            }
+        });
+        tokio::select! {
+            () = house => {}
+            second = rounds.recv() => assert_eq!(second, Some(2)),
+        }
     }
 }

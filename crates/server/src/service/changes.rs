@@ -189,6 +189,7 @@ mod tests {
 
             let mut opening = pin!(service.watch(ann, project.clone(), None));
             assert!(futures::poll!(&mut opening).is_pending());
+            service.projects(olga).await.expect("an answer after hers");
             service
                 .change_role(olga, &project, ann, None)
                 .await
