@@ -296,6 +296,20 @@ async fn e4_a_lock_that_merely_lapsed_is_granted_anew_by_the_next_save() {
 }
 
 #[tokio::test]
+async fn e22_a_lock_that_a_save_was_granted_anew_still_says_on_which_machine() {
+    let world = World::begin(quick()).await;
+    let (ann, ben) = (world.sign_in("ann").await.at("w1"), world.sign_in("ben").await);
+    ann.acquire_with(IMAGE, json!({"device": "laptop"})).await;
+    until(async || ann.status(IMAGE).await.is_null().then_some(())).await;
+    ann.drew(IMAGE, 1.0).await;
+    let (_, body) = ben.acquire(IMAGE).await;
+    assert_eq!(
+        (&body["status"], &body["locked_by"]["device"]),
+        (&json!("already_locked"), &json!("laptop"))
+    );
+}
+
+#[tokio::test]
 async fn l4_l6_a_restart_keeps_locks_saves_and_generations() {
     let world = World::begin(Settings::default()).await;
     let ann = world.sign_in("ann").await.at("w1");

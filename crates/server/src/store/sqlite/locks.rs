@@ -232,6 +232,27 @@ fn own_last(tx: &Transaction, key: &ImageKey, party: &Party) -> anyhow::Result<O
     row.map(past_grant).transpose()
 }
 
+/// Where the party's latest grant was given: a save does not say, and one granted anew is still there.
+pub(super) fn last_device(tx: &Transaction, key: &ImageKey, party: &Party) -> anyhow::Result<Option<String>> {
+    let device = tx
+        .prepare_cached(
+            "SELECT device FROM lock_grants
+             WHERE project_id = ?1 AND image_id = ?2 AND user_id = ?3 AND client_id IS ?4
+             ORDER BY generation DESC LIMIT 1",
+        )?
+        .query_row(
+            params![
+                key.project.as_str(),
+                key.image.as_str(),
+                party.user.0,
+                party.client.as_ref().map(ClientId::as_str)
+            ],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(device.flatten())
+}
+
 fn named(
     tx: &Transaction,
     key: &ImageKey,

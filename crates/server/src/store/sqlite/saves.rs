@@ -218,7 +218,8 @@ pub(super) fn save(tx: &Transaction, saves: Vec<Save>) -> anyhow::Result<SaveRep
                 let mut lock = None;
                 if let Some(expires_at) = regrant {
                     ended.extend(locks::end(tx, &key, now, ReleaseReason::Expired, None)?);
-                    locks::grant(tx, &key, &question.party, None, now, expires_at)?;
+                    let device = locks::last_device(tx, &key, &question.party)?;
+                    locks::grant(tx, &key, &question.party, device.as_deref(), now, expires_at)?;
                     lock = locks::live(tx, &key, now)?;
                     regranted = question.generation.zip(lock.as_ref().map(|lock| lock.generation));
                 }
