@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use player::{Player, Side, WayOut};
-use world::{LEASE, LEAVING, SCREEN, SOON, World};
+use world::{LEASE, LEAVING, SCREEN, SOON, World, app_binary};
 
 const ALICE: &Person = &DEMO_PEOPLE[0];
 const BOB: &Person = &DEMO_PEOPLE[1];
@@ -409,6 +409,31 @@ async fn alone_the_app_brings_a_server_and_a_demo_to_sign_in_to() -> Result<()> 
     alice.window.click_button("Alice").await?;
     alice.clicks("sign-in-submit").await?;
     alice.sees_the_images().await
+}
+
+/// E23: one process for each profile; the window there is comes to the front.
+#[tokio::test]
+async fn a_second_start_ends_and_shows_the_window_there_is() -> Result<()> {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let world = World::new().await?;
+    let alice = Player::arrives(ALICE, &world.desktop, &world.address, Side::Left).await?;
+    let bob = Player::arrives(BOB, &world.desktop, &world.address, Side::Right).await?;
+    ensure!(
+        bob.window.is_in_front().await?,
+        "another profile is another window"
+    );
+
+    let app = app_binary().to_str().context("a path that can be written")?;
+    world
+        .desktop
+        .run(app, &["--profile", "alice", "--server", &world.address])
+        .context("the second start ends by itself, and well")?;
+    until("Alice's window in front", SOON, async || {
+        Ok(alice.window.is_in_front().await?.then_some(()))
+    })
+    .await?;
+    ensure!(alice.window.is_running() && bob.window.is_running(), "both go on");
+    Ok(())
 }
 
 /// Waits until the server has another version of this annotation, and gives it.

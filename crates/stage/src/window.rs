@@ -326,6 +326,15 @@ impl<'a> Window<'a> {
     }
 
     /// The app's top window, by the window manager's list: `ID DESKTOP PID HOST TITLE`.
+    /// Is it the one that keys go to, in front of the others?
+    pub async fn is_in_front(&self) -> Result<bool> {
+        let active = self.desktop.run("xdotool", &["getactivewindow"])?;
+        let mine = self.window_id().await?;
+        // One program writes the number plainly, the other in hexadecimal.
+        let mine = u64::from_str_radix(mine.trim_start_matches("0x"), 16)?;
+        Ok(active.trim().parse::<u64>()? == mine)
+    }
+
     async fn window_id(&self) -> Result<String> {
         let pid = self.pid().to_string();
         until(
