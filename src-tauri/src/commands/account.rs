@@ -12,6 +12,12 @@ pub(crate) async fn account(desk: AtDesk<'_>) -> Answer<AccountView> {
     Ok(desk.client.account().await)
 }
 
+/// Whether the server answers, for a window that was not there when that was told.
+#[tauri::command]
+pub(crate) fn connection(desk: AtDesk<'_>) -> Option<bool> {
+    desk.client.connection()
+}
+
 /// The people of the demo project, once it is ready; nobody where there is none.
 #[tauri::command]
 pub(crate) async fn demo_people(desk: AtDesk<'_>) -> Answer<Vec<DemoPerson>> {

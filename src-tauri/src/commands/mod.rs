@@ -22,6 +22,7 @@ type Answer<T> = Result<T, Error>;
 pub(crate) fn handler() -> impl Fn(Invoke<Wry>) -> bool + Send + Sync + 'static {
     tauri::generate_handler![
         account::account,
+        account::connection,
         account::demo_people,
         account::sign_in,
         account::sign_out,

@@ -34,6 +34,8 @@ export interface DemoPerson {
 
 export interface Backend {
 	account(): Promise<AccountView>;
+	/** Whether the server answers; `null` while that is not known yet. */
+	connection(): Promise<boolean | null>;
 	signIn(email: string, password: string): Promise<AccountView>;
 	signOut(): Promise<AccountView>;
 	/** Empty unless the bundled demo runs. */

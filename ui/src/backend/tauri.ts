@@ -11,6 +11,7 @@ const path = (...segments: string[]) => origin() + segments.map(encodeURICompone
 
 export const tauri: Backend = {
 	account: () => invoke("account"),
+	connection: () => invoke("connection"),
 	signIn: (email, password) => invoke("sign_in", { email, password }),
 	signOut: () => invoke("sign_out"),
 	demoPeople: () => invoke("demo_people"),

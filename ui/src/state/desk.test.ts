@@ -52,14 +52,36 @@ describe("starting", () => {
 		expect(desk.sync.known).toBe(true);
 	});
 
-	it("knows that the server answers from what only a server can say", async () => {
-		const late = new World();
-		late.on = async () => () => {};
-		const deaf = new Desk(late);
-		await deaf.start();
-		expect(deaf.sync.online).toBeNull();
-		deaf.hear({ event: "images", data: { project_id: STREET, rows: null } });
-		await vi.waitFor(() => expect(deaf.sync.online).toBe(true));
+	it("asks for what was told of the connection before it listened, and believes later news", async () => {
+		const world = new World();
+		world.online = false;
+		const late = new Desk(world);
+		await late.start();
+		expect(late.sync.online).toBe(false);
+		world.online = true;
+		late.hear({ event: "connection", data: { online: true } });
+		await late.sync.lookAtConnection();
+		expect(late.sync.online).toBe(true);
+	});
+
+	it("believes news of an image that overtakes the answer to opening it", async () => {
+		const world = new World();
+		const early = new Desk(world);
+		await early.start();
+		await early.openProject(STREET);
+		const answers = world.openImage;
+		world.openImage = async (project, image) => {
+			const opening = await answers(project, image);
+			if (opening.outcome !== "opened") return opening;
+			const lost = { state: "lost", reason: "forced", by: "Alice" } as const;
+			early.hear({
+				event: "session",
+				data: { ...opening.image.session, access: lost, as_of: opening.image.session.as_of + 1 },
+			});
+			return opening;
+		};
+		await early.openImage(STREET, "street-1");
+		expect(early.session.view?.access.state).toBe("lost");
 	});
 
 	it("leaves nothing of one person's for the next", async () => {

@@ -36,7 +36,7 @@ export class Desk {
 	/** Loads what the core has, and listens from before the first look, so that no fact falls between. */
 	async start(): Promise<() => void> {
 		const stop = await this.backend.on((event) => this.hear(event));
-		await this.account.load();
+		await Promise.all([this.account.load(), this.sync.lookAtConnection()]);
 		await this.#settle();
 		return stop;
 	}
@@ -80,7 +80,6 @@ export class Desk {
 
 	async signIn(email: string, password: string): Promise<boolean> {
 		if (!(await this.account.signIn(email, password))) return false;
-		this.sync.online = true;
 		await this.#settle();
 		return true;
 	}
@@ -155,9 +154,6 @@ export class Desk {
 
 	async #takeRows(project: ProjectId, rows: readonly ImageRow[] | null): Promise<void> {
 		await this.images.changed(project, rows).catch(() => {});
-		// Who has an image is known only from a server that answers, should the word of that have come too early to be heard.
-		if (this.sync.online === null)
-			this.sync.online = this.images.rows.some(({ lock }) => lock.state !== "unknown") || null;
 		for (const { free } of this.notes.list) {
 			const lock = free?.project === this.projects.openId ? this.images.get(free.image)?.lock.state : undefined;
 			if (free && lock && lock !== "free" && lock !== "unknown") this.notes.notFree(free.project, free.image);

@@ -22,6 +22,9 @@ export class Session {
 	/** Nothing can be drawn while another image is being opened: the core no longer has this one. */
 	readonly editable = $derived(this.view !== null && this.opening === null && mayEdit(this.view.access));
 
+	/** The last that was told, of whichever image: news may overtake the answer to opening one. */
+	#heard: SessionView | null = null;
+
 	readonly #backend: Backend;
 	readonly #sync: Sync;
 	readonly #notes: Notes;
@@ -80,7 +83,9 @@ export class Session {
 
 	/** Takes in news of the open image. */
 	changed(view: SessionView): void {
-		if (this.shows(view.project_id, view.image_id)) this.view = this.#later(view);
+		const later = this.#later(view);
+		this.#heard = later;
+		if (this.shows(view.project_id, view.image_id)) this.view = later;
 	}
 
 	apply(delta: Delta): void {
@@ -178,8 +183,9 @@ export class Session {
 
 	/** What commands answer and what events tell of one image travel apart: the later stays. */
 	#later(view: SessionView): SessionView {
-		const { view: shown } = this;
-		return shown && this.shows(view.project_id, view.image_id) && shown.as_of > view.as_of ? shown : view;
+		const ofThis = (other: SessionView | null) =>
+			other?.project_id === view.project_id && other.image_id === view.image_id ? [other] : [];
+		return [...ofThis(this.view), ...ofThis(this.#heard)].reduce((a, b) => (b.as_of > a.as_of ? b : a), view);
 	}
 
 	#show(image: OpenedImage): void {

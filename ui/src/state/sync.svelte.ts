@@ -27,8 +27,12 @@ export class Sync {
 
 	async load(): Promise<void> {
 		this.take(await this.#backend.save());
-		// The network may have gone before the window listened.
-		if (this.save.state === "offline") this.online = false;
+	}
+
+	/** What was told before the window listened; what is told since is newer. */
+	async lookAtConnection(): Promise<void> {
+		const online = await this.#backend.connection();
+		this.online ??= online;
 	}
 
 	/** What commands answer and what events tell travel apart: the later state stays. */

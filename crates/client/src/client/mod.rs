@@ -225,6 +225,12 @@ impl<A: Api> Client<A> {
         Ok(())
     }
 
+    /// Whether the server answers; nothing while that is not known yet.
+    pub fn connection(&self) -> Option<bool> {
+        let link = &self.core.station.link;
+        (link.is_online() || link.is_offline()).then(|| link.is_online())
+    }
+
     /// Where the changes stand.
     pub fn save(&self) -> SaveView {
         self.desk().map(|desk| desk.save()).unwrap_or_default()

@@ -69,6 +69,7 @@ export class World implements Backend {
 	// People and projects
 
 	account = () => this.#command("account", () => this.signedIn);
+	connection = () => this.#command("connection", () => this.online && this.reachable);
 	demoPeople = () => this.#command("demoPeople", () => this.people);
 
 	signIn = (email: string, password: string) =>
@@ -171,7 +172,6 @@ export class World implements Backend {
 
 	on = async (hear: (event: Event) => void) => {
 		this.#hearers.add(hear);
-		setTimeout(() => hear({ event: "connection", data: { online: this.online && this.reachable } }));
 		return () => void this.#hearers.delete(hear);
 	};
 
