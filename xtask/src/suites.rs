@@ -74,5 +74,8 @@ pub(crate) fn test_rust(repository: &Repository, suites: &mut Suites, filter: Op
         "Rust: build the app and the server",
         repository.cargo_all("build").arg("--bins"),
     )?;
-    suites.run("Rust: tests", repository.cargo_all("test").args(filter))
+    suites.run(
+        "Rust: tests",
+        repository.cargo_all("test").arg("--no-fail-fast").args(filter),
+    )
 }
