@@ -185,8 +185,9 @@ fn tests_wait_for_conditions() {
     // A pause between two looks at a condition is how one waits; it has one home per place that waits.
     let waits = [
         "crates/stage/src/wait.rs",
-        "crates/server/tests/support/",
-        "crates/client/tests/support/",
+        "crates/stage/src/process.rs",
+        "crates/server/tests/world/",
+        "crates/client/tests/world/",
     ];
     for folder in [
         "tests",

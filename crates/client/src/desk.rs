@@ -5,13 +5,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lockstep_wire::{Annotation, AnnotationId, Api, ProjectId, User, UserId};
-use rusqlite::Connection;
 use tokio::task::JoinSet;
 
 use crate::board::Board;
 use crate::cache::annotations::{self, Rights};
 use crate::cache::outbox::{self, Counts};
-use crate::cache::{Cache, images, labels, projects, undo};
+use crate::cache::{Cache, Db, images, labels, projects, undo};
 use crate::follow::{self, Follows};
 use crate::link::Reach;
 use crate::session::{self, Lane, Session, run_lane, run_session};
@@ -300,7 +299,7 @@ impl<A: Api> Desk<A> {
 }
 
 /// What `me` may change in a project; nothing in one this machine does not know.
-pub(crate) fn rights(db: &Connection, project: &ProjectId, me: UserId) -> Result<Rights, Error> {
+pub(crate) fn rights(db: &Db, project: &ProjectId, me: UserId) -> Result<Rights, Error> {
     let project = projects::get(db, project)?;
     Ok(Rights {
         me,
@@ -310,7 +309,7 @@ pub(crate) fn rights(db: &Connection, project: &ProjectId, me: UserId) -> Result
 }
 
 pub(crate) fn take_annotations(
-    db: &Connection,
+    db: &Db,
     place: &Place,
     list: &[Annotation],
     revision: i64,

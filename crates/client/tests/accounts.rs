@@ -10,7 +10,7 @@ use lockstep_client::{Error, HttpApi};
 use lockstep_server::Settings;
 use lockstep_wire::{Api as _, LoginRequest};
 use world::line::{Fault, Line};
-use world::{MemoryKeychain, PASSWORD, Window, World, email, files, project, street, until};
+use world::{MemoryKeychain, PASSWORD, Window, World, email, files, project, street, time_passes, until};
 
 fn offline(event: &Event) -> Option<()> {
     matches!(event, Event::Connection { online: false }).then_some(())
@@ -78,7 +78,7 @@ async fn e27_a_token_that_ends_is_renewed_and_a_sign_in_that_ends_keeps_the_work
     for x in 0..4 {
         ann.draw(f64::from(x)).await;
         ann.synced().await;
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        time_passes(Duration::from_millis(600)).await;
     }
     assert!(!ann.client.account().await.sign_in_again);
     assert_eq!(world.stored(&street()).await.len(), 4);
@@ -238,7 +238,7 @@ async fn e27_a_renewal_whose_asker_lost_patience_is_kept_all_the_same() {
     );
     for round in 0..3 {
         // Tokens lapse with the second after theirs.
-        tokio::time::sleep(Duration::from_millis(2100)).await;
+        time_passes(Duration::from_millis(2100)).await;
         let patience = tokio::time::timeout(Duration::from_millis(100), api.me()).await;
         assert!(patience.is_err(), "round {round}: {patience:?}");
     }

@@ -11,7 +11,7 @@ use lockstep_client::view::{
 use lockstep_server::Settings;
 use lockstep_server::service::LabelFields;
 use lockstep_wire::{AnnotationFields, AnnotationId, LockLoss, Version};
-use world::{World, at_x, harbour, project, quick, street, until};
+use world::{World, at_x, harbour, project, quick, street, time_passes, until};
 
 fn conflict(event: &Event) -> Option<lockstep_client::view::ConflictView> {
     match event {
@@ -145,7 +145,7 @@ async fn e11_a_window_that_flips_between_images_holds_one_at_the_most_and_leaks_
         calls.push(tokio::spawn(async move {
             client.open_image(&project(), &image, false).await
         }));
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        time_passes(Duration::from_millis(10)).await;
         assert!(world.locks().await <= 1);
     }
     let mut opened = 0;
@@ -168,7 +168,7 @@ async fn beats_keep_a_short_lease_for_as_long_as_the_image_is_open() {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(9) {
         assert_eq!(world.holder(&street()).await.as_deref(), Some("ann"));
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        time_passes(Duration::from_millis(100)).await;
     }
 }
 

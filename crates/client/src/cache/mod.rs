@@ -31,6 +31,10 @@ use tokio::sync::oneshot;
 
 use crate::Error;
 
+/// The cache as a step of it sees it, inside one transaction: handed from one of its files' functions to the next
+/// by callers that write no SQL themselves.
+pub(crate) type Db = Connection;
+
 /// A second process of the same profile may be finishing; the window's patience is longer.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 

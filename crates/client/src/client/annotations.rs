@@ -1,9 +1,9 @@
 //! Editing the open image: each call is one step in the journal.
 
 use lockstep_wire::Api;
-use rusqlite::Connection;
 
 use super::Client;
+use crate::cache::Db;
 use crate::cache::annotations::Rights;
 use crate::cache::journal::{self, Touched};
 use crate::desk::rights;
@@ -35,7 +35,7 @@ impl<A: Api> Client<A> {
 
     async fn journal(
         &self,
-        step: impl FnOnce(&Connection, &Place, Rights) -> Result<Touched, Error> + Send + 'static,
+        step: impl FnOnce(&Db, &Place, Rights) -> Result<Touched, Error> + Send + 'static,
     ) -> Result<Delta, Error> {
         let (desk, place) = self.editing()?;
         let (at, me) = (place.clone(), desk.user.id);

@@ -1,9 +1,8 @@
 //! The change feed comes down: each page's rows and the cursor behind them in one transaction.
 
 use lockstep_wire::{AnnotationId, Answer, Api, ApiError, Change, ProjectId, UserId};
-use rusqlite::Connection;
 
-use crate::cache::{annotations, images, labels, projects};
+use crate::cache::{Db, annotations, images, labels, projects};
 use crate::desk::Desk;
 use crate::{Error, Place};
 
@@ -59,7 +58,7 @@ fn local(error: &Error) -> ApiError {
 }
 
 fn apply_change(
-    db: &Connection,
+    db: &Db,
     project: &ProjectId,
     me: UserId,
     change: &Change,

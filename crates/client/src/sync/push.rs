@@ -11,7 +11,6 @@ use lockstep_wire::{
     AnnotationId, Answer, Api, ApiError, CreateAnnotation, Generation, IdempotencyKey, LockLoss, SaveContext,
     Version,
 };
-use rusqlite::Connection;
 
 use super::merge::{Merged, merge};
 use super::plan::{Fate, LockFacts, Rival, Success, Turn, decide_fate, decide_turn, plan_write};
@@ -19,8 +18,8 @@ use crate::board::holder_of;
 use crate::cache::annotations::{self, Base, Stored};
 use crate::cache::conflicts::{self, Conflict};
 use crate::cache::held_locks::{self, HeldLock};
-use crate::cache::images;
 use crate::cache::outbox::{self, Draft, Sent, Write};
+use crate::cache::{Db, images};
 use crate::desk::Desk;
 use crate::session::state::Event;
 use crate::session::{Borrowed, Renewal};
@@ -256,7 +255,7 @@ async fn send<A: Api>(desk: &Desk<A>, place: &Place, sent: &Sent, generation: Ge
 }
 
 /// The entry that may have been sent before, or the waiting one with its key from now on.
-fn seal_next(db: &Connection, id: &AnnotationId, key: &IdempotencyKey) -> Result<Option<Sent>, Error> {
+fn seal_next(db: &Db, id: &AnnotationId, key: &IdempotencyKey) -> Result<Option<Sent>, Error> {
     if let Some(sent) = outbox::sent(db, id)? {
         return Ok(Some(sent));
     }
@@ -284,7 +283,7 @@ fn seal_next(db: &Connection, id: &AnnotationId, key: &IdempotencyKey) -> Result
 }
 
 /// With nothing left to send, what is drawn here is what the server has.
-fn settle(db: &Connection, mut stored: Stored) -> Result<(), Error> {
+fn settle(db: &Db, mut stored: Stored) -> Result<(), Error> {
     if stored.server_version.is_none() {
         return annotations::remove(db, &stored.id);
     }
@@ -295,7 +294,7 @@ fn settle(db: &Connection, mut stored: Stored) -> Result<(), Error> {
 
 /// Stores what an answer means; a conflict that is news is handed back to be told.
 fn apply_fate(
-    db: &Connection,
+    db: &Db,
     place: &Place,
     sent: &Sent,
     fate: Fate,
@@ -348,7 +347,7 @@ fn apply_fate(
 }
 
 /// A deletion is acknowledged: what was drawn since is to be brought back upon the tombstone.
-fn go_on_without(db: &Connection, mut stored: Stored, version: Version) -> Result<(), Error> {
+fn go_on_without(db: &Db, mut stored: Stored, version: Version) -> Result<(), Error> {
     if stored.server_version.is_none_or(|known| known < version) {
         stored.server_version = Some(version);
         stored.server = None;
@@ -362,7 +361,7 @@ fn go_on_without(db: &Connection, mut stored: Stored, version: Version) -> Resul
 
 /// What was sent is acknowledged: what waits behind it is based on that, and with nothing behind it the
 /// newest known is drawn.
-fn go_on(db: &Connection, mut stored: Stored, base: Base) -> Result<(), Error> {
+fn go_on(db: &Db, mut stored: Stored, base: Base) -> Result<(), Error> {
     if outbox::draft(db, &stored.id)?.is_none() {
         return settle(db, stored);
     }
@@ -372,7 +371,7 @@ fn go_on(db: &Connection, mut stored: Stored, base: Base) -> Result<(), Error> {
 
 /// Someone else was faster: merged where nobody's field is lost, else a conflict.
 fn apply_rival(
-    db: &Connection,
+    db: &Db,
     mut stored: Stored,
     rival: Rival,
     now: DateTime<Utc>,
@@ -469,7 +468,7 @@ mod tests {
         }
     }
 
-    fn draw(db: &Connection, x: f64) {
+    fn draw(db: &Db, x: f64) {
         let rights = Rights {
             me: ME,
             annotates: true,
@@ -490,13 +489,13 @@ mod tests {
         .expect("a step");
     }
 
-    fn seal(db: &Connection) -> Sent {
+    fn seal(db: &Db) -> Sent {
         seal_next(db, &"x".into(), &IdempotencyKey::new())
             .expect("sealed")
             .expect("something to send")
     }
 
-    fn answer(db: &Connection, sent: &Sent, fate: Fate) -> Option<ConflictView> {
+    fn answer(db: &Db, sent: &Sent, fate: Fate) -> Option<ConflictView> {
         apply_fate(db, &place(), sent, fate, DateTime::UNIX_EPOCH).expect("stored")
     }
 
@@ -508,7 +507,7 @@ mod tests {
         Fate::Stored(Success::Saved(Box::new(saved)))
     }
 
-    fn working(db: &Connection) -> Option<AnnotationFields> {
+    fn working(db: &Db) -> Option<AnnotationFields> {
         annotations::get(db, &"x".into())
             .expect("read")
             .and_then(|stored| stored.working)

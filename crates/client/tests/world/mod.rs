@@ -471,6 +471,12 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
     }
 }
 
+/// For what nothing but time brings about: a lease or a token that runs out, the pace of a hand. Never to wait
+/// for something that can be looked at; that is [`until`]'s.
+pub async fn time_passes(span: Duration) {
+    tokio::time::sleep(span).await;
+}
+
 /// Every file below a folder.
 pub fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
