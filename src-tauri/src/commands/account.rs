@@ -36,10 +36,6 @@ pub(crate) async fn sign_out(desk: AtDesk<'_>) -> Answer<AccountView> {
 
 /// The window's own way to leave.
 #[tauri::command]
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "a command is handed what it asks for by value"
-)]
 pub(crate) fn quit(app: AppHandle) {
     lifecycle::leave(&app);
 }

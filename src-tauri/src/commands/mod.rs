@@ -1,5 +1,10 @@
 //! What the window may ask for: a file a noun, each command one call on the core.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "commands are handed what they ask for by value"
+)]
+
 mod account;
 mod annotations;
 mod conflicts;
