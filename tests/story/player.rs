@@ -269,6 +269,7 @@ impl<'a> Player<'a> {
                 "{way:?}: the app is gone, and {holder:?} still holds the image"
             );
         }
+        println!("  {way:?} took {} ms", took.as_millis());
         ensure!(took <= LEAVING, "{way:?} took {took:?}");
         Ok(())
     }
