@@ -15,7 +15,6 @@ mod options;
 mod pictures;
 mod window;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -89,7 +88,7 @@ async fn start(app: &AppHandle, options: &Options) -> anyhow::Result<(Desk, Unbo
         None => BundledServer::start_or_join(&home.join("server")).await?,
     };
     let config = Config {
-        data_dir: profile_folder(&home, &options.profile),
+        data_dir: home.join("profiles").join(&options.profile),
         server: server.url().clone(),
         device: device(),
     };
@@ -101,10 +100,6 @@ async fn start(app: &AppHandle, options: &Options) -> anyhow::Result<(Desk, Unbo
         .await
         .context("the local data could not be opened")?;
     Ok((Desk { client, server }, facts))
-}
-
-fn profile_folder(home: &Path, profile: &str) -> std::path::PathBuf {
-    home.join("profiles").join(profile)
 }
 
 /// What colleagues read beside the holder's name.

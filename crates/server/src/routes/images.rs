@@ -5,7 +5,7 @@ use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest as _, Multipart, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use lockstep_wire::{ImageId, ProjectId, Refusal, RefusalDetail};
+use lockstep_wire::{Answer, ImageId, ProjectId, Refusal, RefusalDetail};
 use serde::Deserialize;
 
 use super::answer::Answered;
@@ -93,10 +93,7 @@ pub(super) async fn content(
 ) -> Answered {
     let image = server.service.image(user, project, image).await?;
     let tag = format!("\"{}\"", image.content_hash);
-    if has(&headers, &tag) {
-        return Ok(unchanged(&tag));
-    }
-    Ok(bytes(server.service.content(&image).await?, &tag))
+    unless_known(&headers, &tag, server.service.content(&image)).await
 }
 
 pub(super) async fn thumbnail(
@@ -107,10 +104,19 @@ pub(super) async fn thumbnail(
 ) -> Answered {
     let image = server.service.image(user, project, image).await?;
     let tag = format!("\"{}-thumbnail\"", image.content_hash);
-    if has(&headers, &tag) {
-        return Ok(unchanged(&tag));
+    unless_known(&headers, &tag, server.service.thumbnail(&image)).await
+}
+
+/// Loads and sends what the client does not have yet.
+async fn unless_known(
+    headers: &HeaderMap,
+    tag: &str,
+    load: impl Future<Output = Answer<Content>>,
+) -> Answered {
+    if has(headers, tag) {
+        return Ok(unchanged(tag));
     }
-    Ok(bytes(server.service.thumbnail(&image).await?, &tag))
+    Ok(bytes(load.await?, tag))
 }
 
 /// Whether the client has it already.
