@@ -46,5 +46,10 @@ pub(crate) const BROWSER: Group = Group {
     packages: &["chromium"],
 };
 
+pub(crate) const DATABASE: Group = Group {
+    purpose: "test the server on PostgreSQL",
+    packages: &["postgresql"],
+};
+
 /// Everything.
-pub(crate) const ALL: &[Group] = &[BUILD, STAGE, HANDS, BROWSER];
+pub(crate) const ALL: &[Group] = &[BUILD, STAGE, HANDS, BROWSER, DATABASE];
