@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr as _;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use lockstep_server::store::Database;
 use lockstep_wire::Role;
 
 /// The Lockstep server.
@@ -171,8 +173,8 @@ pub(crate) struct Place {
     #[arg(long, value_name = "DIR", conflicts_with = "database")]
     pub(crate) data: Option<PathBuf>,
     /// The database alone: sqlite:FILE. Its images are beside it, or where --blobs says.
-    #[arg(long, value_name = "URL", value_parser = sqlite_file)]
-    pub(crate) database: Option<PathBuf>,
+    #[arg(long, value_name = "URL", value_parser = Database::from_str)]
+    pub(crate) database: Option<Database>,
     /// The images' folder.
     #[arg(long, value_name = "DIR", value_parser = folder)]
     pub(crate) blobs: Option<PathBuf>,
@@ -181,13 +183,6 @@ pub(crate) struct Place {
 fn role(name: &str) -> Result<Role, String> {
     serde_json::from_value(name.into())
         .map_err(|_| "one of owner, manager, annotator, reviewer, viewer".into())
-}
-
-fn sqlite_file(url: &str) -> Result<PathBuf, String> {
-    match url.split_once(':') {
-        Some(("sqlite", file)) => Ok(PathBuf::from(file.strip_prefix("//").unwrap_or(file))),
-        _ => Err("this server keeps its data in SQLite: sqlite:FILE".into()),
-    }
 }
 
 fn folder(path: &str) -> Result<PathBuf, String> {
@@ -215,15 +210,5 @@ mod tests {
             panic!("another command")
         };
         assert_eq!(lock_ttl, Duration::from_millis(1500));
-    }
-
-    #[test]
-    fn a_database_is_named_by_its_url() {
-        assert_eq!(
-            sqlite_file("sqlite:///var/lib/l.sqlite"),
-            Ok("/var/lib/l.sqlite".into())
-        );
-        assert_eq!(sqlite_file("sqlite:l.sqlite"), Ok("l.sqlite".into()));
-        assert!(sqlite_file("postgres://host/db").is_err());
     }
 }

@@ -11,8 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use lockstep_server::demo::{DEMO_PEOPLE, DEMO_PROJECT, Seeded, seed};
 use lockstep_server::embedded::{BLOBS, DATABASE};
 use lockstep_server::service::{LabelFields, NewMember, ProjectFields, Service, Upload};
-use lockstep_server::store::Added;
-use lockstep_server::store::sqlite::{SqliteStore, migrations};
+use lockstep_server::store::{Added, Database};
 use lockstep_server::{Blobs, Settings, serve_service};
 use lockstep_wire::{ApiError, ProjectId};
 use tokio::net::TcpListener;
@@ -46,7 +45,7 @@ pub(crate) async fn run(command: Command) -> Outcome {
             let settings = settings(lock_ttl, heartbeat)?;
             serve(listen, settings, &place).await
         }
-        Command::Migrate(migrate) => self::migrate(&migrate),
+        Command::Migrate(migrate) => self::migrate(&migrate).await,
         Command::User(User::Add {
             email,
             name,
@@ -185,11 +184,11 @@ fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> 
     })
 }
 
-fn migrate(command: &Migrate) -> Outcome {
+async fn migrate(command: &Migrate) -> Outcome {
     let standing = match command {
-        Migrate::Up { place } => migrations::migrate_up(&database(place, Create::Yes)?)?,
-        Migrate::Down { steps, place } => migrations::migrate_down(&database(place, Create::No)?, *steps)?,
-        Migrate::Status { place } => migrations::status(&database(place, Create::No)?)?,
+        Migrate::Up { place } => database(place)?.migrate_up().await?,
+        Migrate::Down { steps, place } => database(place)?.migrate_down(*steps).await?,
+        Migrate::Status { place } => database(place)?.status().await?,
     };
     println!("{} of {} steps taken", standing.taken, standing.known);
     Ok(())
@@ -227,26 +226,19 @@ fn data_folder(place: &Place) -> anyhow::Result<PathBuf> {
     }
 }
 
-/// Whether to make what is not there.
-#[derive(Clone, Copy, PartialEq)]
-enum Create {
-    Yes,
-    No,
+fn database(place: &Place) -> anyhow::Result<Database> {
+    match &place.database {
+        Some(database) => Ok(database.clone()),
+        None => Ok(Database::Sqlite(data_folder(place)?.join(DATABASE))),
+    }
 }
 
-fn database(place: &Place, create: Create) -> anyhow::Result<PathBuf> {
-    let file = match &place.database {
-        Some(file) => file.clone(),
-        None => data_folder(place)?.join(DATABASE),
-    };
-    match (create, file.parent()) {
-        (Create::No, _) if !file.exists() => bail!("there is no database {}", file.display()),
-        (Create::Yes, Some(folder)) if !folder.as_os_str().is_empty() => {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        }
-        _ => {}
+/// Where the images are: beside the database's file unless it is said.
+fn blobs(place: &Place, database: &Database) -> anyhow::Result<PathBuf> {
+    match (&place.blobs, database) {
+        (Some(folder), _) => Ok(folder.clone()),
+        (None, Database::Sqlite(file)) => Ok(file.parent().unwrap_or(Path::new("")).join(BLOBS)),
     }
-    Ok(file)
 }
 
 async fn open(place: &Place) -> anyhow::Result<Arc<Service>> {
@@ -254,13 +246,9 @@ async fn open(place: &Place) -> anyhow::Result<Arc<Service>> {
 }
 
 async fn open_with(place: &Place, settings: Settings) -> anyhow::Result<Arc<Service>> {
-    let file = database(place, Create::Yes)?;
-    let blobs = match &place.blobs {
-        Some(folder) => folder.clone(),
-        None => file.parent().unwrap_or(Path::new("")).join(BLOBS),
-    };
-    let store = SqliteStore::open(&file)?;
-    Service::open(Arc::new(store), Blobs::folder(&blobs)?, settings).await
+    let database = database(place)?;
+    let store = database.open().await?;
+    Service::open(store, Blobs::folder(&blobs(place, &database)?)?, settings).await
 }
 
 async fn import(project: &ProjectId, paths: &[PathBuf], place: &Place) -> anyhow::Result<()> {

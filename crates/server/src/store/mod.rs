@@ -15,6 +15,7 @@ mod accounts;
 mod changes;
 #[cfg(test)]
 mod conformance;
+mod database;
 mod images;
 mod locks;
 mod projects;
@@ -23,6 +24,7 @@ pub mod sqlite;
 
 pub use accounts::{Account, Identity, NewUser, TokenHash};
 pub use changes::Announcement;
+pub use database::{Database, Standing};
 pub use images::{ImageKey, NewImage, Presence};
 pub use locks::{
     Attempt, Ended, Ending, Hold, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, Party,

@@ -110,9 +110,10 @@ pub(super) fn grant(
 ) -> anyhow::Result<()> {
     let generation: i64 = tx
         .prepare_cached(
-            "INSERT INTO lock_counters (project_id, image_id, generation) VALUES (?1, ?2, 1)
+            "INSERT INTO lock_counters (project_id, image_id, generation)
+             VALUES (?1, ?2, (SELECT generation_floor FROM server) + 1)
              ON CONFLICT (project_id, image_id)
-             DO UPDATE SET generation = generation + 1, held_for = NULL, held_until = NULL
+             DO UPDATE SET generation = max(generation + 1, excluded.generation), held_for = NULL, held_until = NULL
              RETURNING generation",
         )?
         .query_row([key.project.as_str(), key.image.as_str()], |row| row.get(0))?;

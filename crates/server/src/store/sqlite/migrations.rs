@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations, SchemaVersion};
 
 use super::connect;
+use crate::store::Standing;
 
 const STEPS: &[M] = &[
     M::up(include_str!("migrations/01_projects.up.sql"))
@@ -22,15 +23,6 @@ const STEPS: &[M] = &[
 ];
 
 const MIGRATIONS: Migrations = Migrations::from_slice(STEPS);
-
-/// Where a database's schema stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// Steps taken.
-    pub taken: usize,
-    /// Steps this program knows.
-    pub known: usize,
-}
 
 /// While it lives, no other process takes a step: SQLite itself would let two start from the same one.
 pub(super) fn lock(path: &Path) -> anyhow::Result<File> {

@@ -386,6 +386,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn l4_a_generation_is_above_the_floor_and_above_all_earlier_ones() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("db.sqlite")).expect("a store");
+        let (user, key) = crate::store::conformance::project(&store, "p").await;
+        for (floor, expected) in [(0, 1), (1000, 1001), (1000, 1002), (7, 1003)] {
+            let raise = format!("UPDATE server SET generation_floor = {floor}");
+            store
+                .write(move |tx| Ok(tx.execute_batch(&raise)?))
+                .await
+                .expect("a floor");
+            let lock = crate::store::conformance::grant(&store, &key, &user).await;
+            assert_eq!(lock.generation.0, expected);
+        }
+    }
+
+    #[tokio::test]
     async fn e34_a_thousand_locks_that_lapse_at_once_hold_nobody_up() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = SqliteStore::open(&folder.path().join("db.sqlite")).expect("a store");

@@ -5,7 +5,10 @@ CREATE TABLE server (
     data_epoch  TEXT    NOT NULL,
     signing_key BLOB    NOT NULL,
     -- The last sign of life of any server on this database: what an outage is measured by.
-    alive_at    INTEGER NOT NULL
+    alive_at    INTEGER NOT NULL,
+    -- No lock's generation is at or below it: raised when the data came back from a backup, since what was granted
+    -- after that backup is not known here.
+    generation_floor INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE users (

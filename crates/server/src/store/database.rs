@@ -1,0 +1,106 @@
+//! Which database a server works on, and where its schema stands.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+
+use super::Store;
+use super::sqlite::{SqliteStore, migrations};
+
+/// A database, by its URL: `sqlite:FILE`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Database {
+    /// A file.
+    Sqlite(PathBuf),
+}
+
+/// Where a database's schema stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Steps taken.
+    pub taken: usize,
+    /// Steps this program knows.
+    pub known: usize,
+}
+
+impl FromStr for Database {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Self, String> {
+        match url.split_once(':') {
+            Some(("sqlite", file)) => Ok(Self::Sqlite(file.strip_prefix("//").unwrap_or(file).into())),
+            _ => Err("a database is sqlite:FILE".into()),
+        }
+    }
+}
+
+impl Database {
+    /// Opens it, making it or bringing its schema up to date where needed.
+    pub async fn open(&self) -> anyhow::Result<Arc<dyn Store>> {
+        match self {
+            Self::Sqlite(file) => {
+                make_folder_of(file)?;
+                Ok(Arc::new(SqliteStore::open(file)?))
+            }
+        }
+    }
+
+    /// Takes every step that is left.
+    pub async fn migrate_up(&self) -> anyhow::Result<Standing> {
+        match self {
+            Self::Sqlite(file) => {
+                make_folder_of(file)?;
+                migrations::migrate_up(file)
+            }
+        }
+    }
+
+    /// Takes the last `steps` back.
+    pub async fn migrate_down(&self, steps: usize) -> anyhow::Result<Standing> {
+        match self {
+            Self::Sqlite(file) => {
+                expect_file(file)?;
+                migrations::migrate_down(file, steps)
+            }
+        }
+    }
+
+    /// Where its schema stands.
+    pub async fn status(&self) -> anyhow::Result<Standing> {
+        match self {
+            Self::Sqlite(file) => {
+                expect_file(file)?;
+                migrations::status(file)
+            }
+        }
+    }
+}
+
+fn make_folder_of(file: &Path) -> anyhow::Result<()> {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn expect_file(file: &Path) -> anyhow::Result<()> {
+    ensure!(file.exists(), "there is no database {}", file.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_named_by_its_url() {
+        let file = |path: &str| Ok(Database::Sqlite(path.into()));
+        assert_eq!("sqlite:///var/lib/l.sqlite".parse(), file("/var/lib/l.sqlite"));
+        assert_eq!("sqlite:l.sqlite".parse(), file("l.sqlite"));
+        assert!("mysql://host/db".parse::<Database>().is_err());
+    }
+}
