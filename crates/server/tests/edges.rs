@@ -1,5 +1,6 @@
 //! Edge cases of `invariants.md`, each under its id, over plain HTTP.
 
+#[macro_use]
 mod world;
 
 use std::time::Duration;
@@ -10,15 +11,46 @@ use lockstep_wire::{ProjectId, Role, UserId, routes};
 use reqwest::Method;
 use serde_json::{Value, json};
 use world::{
-    IMAGE, OTHER_IMAGE, PROJECT, Person, World, answer, boxed, error, millis, picture, quick, until,
+    Database, IMAGE, OTHER_IMAGE, PROJECT, Person, World, answer, boxed, error, millis, picture, quick, until,
 };
+
+on_every_database![
+    e1_an_acquire_whose_answer_was_lost_is_refreshed_under_the_same_generation,
+    e2_of_many_who_acquire_at_once_exactly_one_is_given_the_image,
+    e6_a_save_whose_answer_was_lost_is_replayed,
+    e7_a_replay_says_that_a_newer_version_exists,
+    e8_a_key_is_good_for_one_request_alone,
+    e9_a_release_that_comes_late_has_no_effect_on_the_next_holder,
+    e20_a_holder_who_was_thrown_out_is_told_by_whom_whether_or_not_he_names_his_lock,
+    e21_forcing_needs_the_right_and_a_stranger_learns_nothing,
+    e22_a_second_window_of_the_same_person_is_told_so_and_may_take_over,
+    e29_a_deleted_image_is_gone_for_its_holder_but_not_what_he_saved_before,
+    e37_a_client_that_knows_part_a_alone_works_by_versions_and_423,
+    e4_a_lock_that_merely_lapsed_is_granted_anew_by_the_next_save,
+    e22_a_lock_that_a_save_was_granted_anew_still_says_on_which_machine,
+    l4_l6_a_restart_keeps_locks_saves_and_generations,
+    a_deleted_annotation_conflicts_and_overwriting_brings_it_back,
+    a_create_is_known_again_by_its_id,
+    requests_that_are_not_of_the_contract_are_refused_in_its_words,
+    signing_in_tells_nobody_which_accounts_there_are_and_sessions_end,
+    images_are_uploaded_listed_and_fetched_once,
+    watchers_hear_of_locks_lapses_and_changes,
+    a_watcher_who_was_away_hears_at_once_what_he_missed_and_else_nothing,
+    whoever_is_no_longer_a_member_hears_no_more,
+    one_refused_write_of_a_batch_does_not_hold_up_the_others,
+    labels_and_members_are_for_managers_to_change,
+    two_owners_who_relieve_each_other_at_once_leave_one,
+    two_who_change_different_fields_of_a_label_at_once_lose_neither,
+    e21_a_refused_attempt_upon_anothers_lock_is_in_the_audit_log,
+    an_upload_by_who_may_not_is_refused_before_it_is_read,
+    a_batch_changes_its_own_image_alone,
+];
 
 const KEY: &str = routes::IDEMPOTENCY_KEY;
 const GENERATION: &str = routes::LOCK_GENERATION;
 
-#[tokio::test]
-async fn e1_an_acquire_whose_answer_was_lost_is_refreshed_under_the_same_generation() {
-    let world = World::begin(Settings::default()).await;
+async fn e1_an_acquire_whose_answer_was_lost_is_refreshed_under_the_same_generation(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let ann = world.sign_in("ann").await.at("w1");
     let (_, first) = ann.acquire(IMAGE).await;
     let (_, again) = ann.acquire(IMAGE).await;
@@ -29,9 +61,8 @@ async fn e1_an_acquire_whose_answer_was_lost_is_refreshed_under_the_same_generat
     assert_eq!(first["lock"]["generation"], again["lock"]["generation"]);
 }
 
-#[tokio::test]
-async fn e2_of_many_who_acquire_at_once_exactly_one_is_given_the_image() {
-    let world = World::begin(Settings::default()).await;
+async fn e2_of_many_who_acquire_at_once_exactly_one_is_given_the_image(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     for round in 0..10 {
         let attempts = (0..10).map(|n| {
@@ -54,9 +85,8 @@ async fn e2_of_many_who_acquire_at_once_exactly_one_is_given_the_image() {
     }
 }
 
-#[tokio::test]
-async fn e6_a_save_whose_answer_was_lost_is_replayed() {
-    let world = World::begin(Settings::default()).await;
+async fn e6_a_save_whose_answer_was_lost_is_replayed(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let id = ann.drew(IMAGE, 1.0).await;
     let (_, first) = ann.save_with(&id, 1, 2.0, &[(KEY, "k1")]).await;
@@ -81,9 +111,8 @@ async fn e6_a_save_whose_answer_was_lost_is_replayed() {
     assert_eq!((&body["deleted"], &body["version"]), (&json!(true), &json!(3)));
 }
 
-#[tokio::test]
-async fn e7_a_replay_says_that_a_newer_version_exists() {
-    let world = World::begin(Settings::default()).await;
+async fn e7_a_replay_says_that_a_newer_version_exists(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let id = ann.drew(IMAGE, 1.0).await;
     ann.save_with(&id, 1, 2.0, &[(KEY, "k1")]).await;
@@ -98,9 +127,8 @@ async fn e7_a_replay_says_that_a_newer_version_exists() {
     assert_eq!(ann.annotations(IMAGE).await[0]["geometry"], boxed(3.0));
 }
 
-#[tokio::test]
-async fn e8_a_key_is_good_for_one_request_alone() {
-    let world = World::begin(Settings::default()).await;
+async fn e8_a_key_is_good_for_one_request_alone(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let id = ann.drew(IMAGE, 1.0).await;
     ann.save_with(&id, 1, 2.0, &[(KEY, "k1")]).await;
@@ -111,9 +139,8 @@ async fn e8_a_key_is_good_for_one_request_alone() {
     assert_eq!(ben.save_with(&id, 2, 3.0, &[(KEY, "k1")]).await.0, 200);
 }
 
-#[tokio::test]
-async fn e9_a_release_that_comes_late_has_no_effect_on_the_next_holder() {
-    let world = World::begin(Settings::default()).await;
+async fn e9_a_release_that_comes_late_has_no_effect_on_the_next_holder(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let (_, anns) = ann.acquire(IMAGE).await;
     assert_eq!(ann.release(IMAGE).await.1["status"], "released");
@@ -134,9 +161,10 @@ async fn e9_a_release_that_comes_late_has_no_effect_on_the_next_holder() {
     assert_eq!(ann.status(IMAGE).await["user_id"], ann.id);
 }
 
-#[tokio::test]
-async fn e20_a_holder_who_was_thrown_out_is_told_by_whom_whether_or_not_he_names_his_lock() {
-    let world = World::begin(Settings::default()).await;
+async fn e20_a_holder_who_was_thrown_out_is_told_by_whom_whether_or_not_he_names_his_lock(
+    database: Database,
+) {
+    let world = World::begin(database, Settings::default()).await;
     let olga = world.sign_in("olga").await;
     let ann = world.sign_in("ann").await.at("w1");
     let (_, body) = ann.acquire(IMAGE).await;
@@ -160,9 +188,8 @@ async fn e20_a_holder_who_was_thrown_out_is_told_by_whom_whether_or_not_he_names
     assert_eq!(olga.acquire(IMAGE).await.1["status"], "acquired");
 }
 
-#[tokio::test]
-async fn e21_forcing_needs_the_right_and_a_stranger_learns_nothing() {
-    let world = World::begin(Settings::default()).await;
+async fn e21_forcing_needs_the_right_and_a_stranger_learns_nothing(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, ben, stan) = (
         world.sign_in("ann").await,
         world.sign_in("ben").await,
@@ -203,9 +230,8 @@ async fn e21_forcing_needs_the_right_and_a_stranger_learns_nothing() {
     assert_eq!(ann.status(IMAGE).await["user_id"], ann.id);
 }
 
-#[tokio::test]
-async fn e22_a_second_window_of_the_same_person_is_told_so_and_may_take_over() {
-    let world = World::begin(Settings::default()).await;
+async fn e22_a_second_window_of_the_same_person_is_told_so_and_may_take_over(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let (laptop, desktop) = (ann.at("laptop"), ann.at("desktop"));
     let (_, first) = laptop.acquire(IMAGE).await;
@@ -226,9 +252,8 @@ async fn e22_a_second_window_of_the_same_person_is_told_so_and_may_take_over() {
     assert_eq!(desktop.draw(IMAGE, 1.0).await.0, 201);
 }
 
-#[tokio::test]
-async fn e29_a_deleted_image_is_gone_for_its_holder_but_not_what_he_saved_before() {
-    let world = World::begin(Settings::default()).await;
+async fn e29_a_deleted_image_is_gone_for_its_holder_but_not_what_he_saved_before(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, olga) = (world.sign_in("ann").await, world.sign_in("olga").await);
     ann.acquire(IMAGE).await;
     let id = ann.drew(IMAGE, 1.0).await;
@@ -251,9 +276,8 @@ async fn e29_a_deleted_image_is_gone_for_its_holder_but_not_what_he_saved_before
     assert_eq!(body["images"].as_array().map(Vec::len), Some(1));
 }
 
-#[tokio::test]
-async fn e37_a_client_that_knows_part_a_alone_works_by_versions_and_423() {
-    let world = World::begin(Settings::default()).await;
+async fn e37_a_client_that_knows_part_a_alone_works_by_versions_and_423(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, ben) = (
         world.sign_in("ann").await,
         world.sign_in("ben").await.at("new client"),
@@ -269,9 +293,8 @@ async fn e37_a_client_that_knows_part_a_alone_works_by_versions_and_423() {
     assert_eq!(ann.save(&id, 2, 3.0).await.0, 200);
 }
 
-#[tokio::test]
-async fn e4_a_lock_that_merely_lapsed_is_granted_anew_by_the_next_save() {
-    let world = World::begin(quick()).await;
+async fn e4_a_lock_that_merely_lapsed_is_granted_anew_by_the_next_save(database: Database) {
+    let world = World::begin(database, quick()).await;
     let (ann, ben) = (world.sign_in("ann").await.at("w1"), world.sign_in("ben").await);
     let (_, first) = ann.acquire(IMAGE).await;
     let generation = first["lock"]["generation"].to_string();
@@ -295,9 +318,8 @@ async fn e4_a_lock_that_merely_lapsed_is_granted_anew_by_the_next_save() {
     assert_eq!((status, &body["detail"]["reason"]), (423, &json!("expired")));
 }
 
-#[tokio::test]
-async fn e22_a_lock_that_a_save_was_granted_anew_still_says_on_which_machine() {
-    let world = World::begin(quick()).await;
+async fn e22_a_lock_that_a_save_was_granted_anew_still_says_on_which_machine(database: Database) {
+    let world = World::begin(database, quick()).await;
     let (ann, ben) = (world.sign_in("ann").await.at("w1"), world.sign_in("ben").await);
     ann.acquire_with(IMAGE, json!({"device": "laptop"})).await;
     until(async || ann.status(IMAGE).await.is_null().then_some(())).await;
@@ -309,9 +331,8 @@ async fn e22_a_lock_that_a_save_was_granted_anew_still_says_on_which_machine() {
     );
 }
 
-#[tokio::test]
-async fn l4_l6_a_restart_keeps_locks_saves_and_generations() {
-    let world = World::begin(Settings::default()).await;
+async fn l4_l6_a_restart_keeps_locks_saves_and_generations(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let ann = world.sign_in("ann").await.at("w1");
     let (_, before) = ann.acquire(IMAGE).await;
     let id = ann.drew(IMAGE, 1.0).await;
@@ -338,9 +359,8 @@ async fn l4_l6_a_restart_keeps_locks_saves_and_generations() {
     assert!(after["lock"]["generation"].as_i64() > before["lock"]["generation"].as_i64());
 }
 
-#[tokio::test]
-async fn a_deleted_annotation_conflicts_and_overwriting_brings_it_back() {
-    let world = World::begin(Settings::default()).await;
+async fn a_deleted_annotation_conflicts_and_overwriting_brings_it_back(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let id = ann.drew(IMAGE, 1.0).await;
     assert_eq!(ben.delete(&id, 1).await.0, 200);
@@ -365,9 +385,8 @@ async fn a_deleted_annotation_conflicts_and_overwriting_brings_it_back() {
     assert_eq!(deleted, [&json!(false), &json!(true), &json!(false)]);
 }
 
-#[tokio::test]
-async fn a_create_is_known_again_by_its_id() {
-    let world = World::begin(Settings::default()).await;
+async fn a_create_is_known_again_by_its_id(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let body = json!({"id": "0190-mine", "image_id": IMAGE, "geometry": boxed(1.0)});
     assert_eq!(ann.draw_with(body.clone(), &[]).await.0, 201);
@@ -379,9 +398,8 @@ async fn a_create_is_known_again_by_its_id() {
     assert_eq!(ann.annotations(IMAGE).await.len(), 1);
 }
 
-#[tokio::test]
-async fn requests_that_are_not_of_the_contract_are_refused_in_its_words() {
-    let world = World::begin(Settings::default()).await;
+async fn requests_that_are_not_of_the_contract_are_refused_in_its_words(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, vera) = (world.sign_in("ann").await, world.sign_in("vera").await);
     let post = |body: &'static str| {
         let url = format!("{}{}", ann.base, routes::path(routes::ACQUIRE, &[]));
@@ -420,9 +438,8 @@ async fn requests_that_are_not_of_the_contract_are_refused_in_its_words() {
     assert_eq!((status, error(&body)), (422, "invalid"));
 }
 
-#[tokio::test]
-async fn signing_in_tells_nobody_which_accounts_there_are_and_sessions_end() {
-    let world = World::begin(Settings::default()).await;
+async fn signing_in_tells_nobody_which_accounts_there_are_and_sessions_end(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let post = async |route, body: Value| {
         let url = format!("{}{}", ann.base, routes::path(route, &[]));
@@ -466,9 +483,8 @@ async fn signing_in_tells_nobody_which_accounts_there_are_and_sessions_end() {
     assert_eq!(post(routes::REFRESH, token).await.0, 401);
 }
 
-#[tokio::test]
-async fn images_are_uploaded_listed_and_fetched_once() {
-    let world = World::begin(Settings::default()).await;
+async fn images_are_uploaded_listed_and_fetched_once(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (olga, ann) = (world.sign_in("olga").await, world.sign_in("ann").await);
     let upload = async |who: &Person, name: &'static str, content: Vec<u8>| {
         let file = reqwest::multipart::Part::bytes(content).file_name(name);
@@ -562,9 +578,8 @@ async fn events(
     }))
 }
 
-#[tokio::test]
-async fn watchers_hear_of_locks_lapses_and_changes() {
-    let world = World::begin(quick()).await;
+async fn watchers_hear_of_locks_lapses_and_changes(database: Database) {
+    let world = World::begin(database, quick()).await;
     let (ann, vera) = (world.sign_in("ann").await, world.sign_in("vera").await);
     let mut heard = events(&vera, None).await;
     let mut next = async || {
@@ -612,9 +627,8 @@ async fn watchers_hear_of_locks_lapses_and_changes() {
     );
 }
 
-#[tokio::test]
-async fn a_watcher_who_was_away_hears_at_once_what_he_missed_and_else_nothing() {
-    let world = World::begin(Settings::default()).await;
+async fn a_watcher_who_was_away_hears_at_once_what_he_missed_and_else_nothing(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let mut heard = events(&ann, None).await;
     let (_, first) = heard.next().await.expect("where the feed is");
@@ -633,9 +647,8 @@ async fn a_watcher_who_was_away_hears_at_once_what_he_missed_and_else_nothing() 
     assert!(data["cursor"].as_i64() > Some(newest));
 }
 
-#[tokio::test]
-async fn whoever_is_no_longer_a_member_hears_no_more() {
-    let world = World::begin(Settings::default()).await;
+async fn whoever_is_no_longer_a_member_hears_no_more(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, olga) = (world.sign_in("ann").await, world.sign_in("olga").await);
     let mut heard = events(&ann, None).await;
     assert_eq!(heard.next().await.expect("the first").0, "changes");
@@ -645,9 +658,8 @@ async fn whoever_is_no_longer_a_member_hears_no_more() {
     assert!(last.expect("the stream ends").len() <= 1);
 }
 
-#[tokio::test]
-async fn one_refused_write_of_a_batch_does_not_hold_up_the_others() {
-    let world = World::begin(Settings::default()).await;
+async fn one_refused_write_of_a_batch_does_not_hold_up_the_others(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let id = ann.drew(IMAGE, 1.0).await;
     let ops = json!({"ops": [
@@ -675,9 +687,8 @@ async fn one_refused_write_of_a_batch_does_not_hold_up_the_others() {
     assert_eq!(ann.annotations(IMAGE).await.len(), 1);
 }
 
-#[tokio::test]
-async fn labels_and_members_are_for_managers_to_change() {
-    let world = World::begin(Settings::default()).await;
+async fn labels_and_members_are_for_managers_to_change(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (olga, ann) = (world.sign_in("olga").await, world.sign_in("ann").await);
     let labels = routes::path(routes::LABELS, &[PROJECT]);
     let cat = json!({"name": "Cat", "color": "#0072b2", "hotkey": "1", "skeleton": ["nose", "tail"]});
@@ -714,9 +725,8 @@ async fn labels_and_members_are_for_managers_to_change() {
     assert_eq!(ann.get(&members).await.1.as_array().map(Vec::len), Some(5));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_owners_who_relieve_each_other_at_once_leave_one() {
-    let world = World::begin(Settings::default()).await;
+async fn two_owners_who_relieve_each_other_at_once_leave_one(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (olga, ann) = (world.sign_in("olga").await, world.sign_in("ann").await);
     let project = ProjectId::from(PROJECT);
     let owners = async || {
@@ -751,9 +761,8 @@ async fn two_owners_who_relieve_each_other_at_once_leave_one() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_who_change_different_fields_of_a_label_at_once_lose_neither() {
-    let world = World::begin(Settings::default()).await;
+async fn two_who_change_different_fields_of_a_label_at_once_lose_neither(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let olga = world.sign_in("olga").await;
     let labels = routes::path(routes::LABELS, &[PROJECT]);
     let (_, made) = olga.call(Method::POST, &labels, Some(json!({"name": "0"}))).await;
@@ -769,9 +778,8 @@ async fn two_who_change_different_fields_of_a_label_at_once_lose_neither() {
     }
 }
 
-#[tokio::test]
-async fn e21_a_refused_attempt_upon_anothers_lock_is_in_the_audit_log() {
-    let world = World::begin(Settings::default()).await;
+async fn e21_a_refused_attempt_upon_anothers_lock_is_in_the_audit_log(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, ben, stan) = (
         world.sign_in("ann").await,
         world.sign_in("ben").await,
@@ -783,37 +791,25 @@ async fn e21_a_refused_attempt_upon_anothers_lock_is_in_the_audit_log() {
     ben.acquire_with(IMAGE, json!({"take_over": true})).await;
     stan.force(IMAGE).await;
     stan.force("no such image").await;
-    let database =
-        rusqlite::Connection::open(world.folder.path().join("lockstep.sqlite")).expect("a database");
-    let mut log = database
-        .prepare("SELECT user_id, attempt, times, first_at <= last_at FROM lock_refusals WHERE image_id = ?1 ORDER BY 1, 2")
-        .expect("the log");
-    let rows: Vec<(i64, String, i64, bool)> = log
-        .query_map([IMAGE], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-        })
-        .expect("rows")
-        .collect::<Result<_, _>>()
-        .expect("rows");
-    let row = |id, attempt: &str, times| (id, attempt.to_owned(), times, true);
+    let log = "SELECT image_id, user_id, attempt, times, CASE WHEN first_at <= last_at THEN 'in order' END
+               FROM lock_refusals ORDER BY user_id, attempt";
+    let row = |id: i64, attempt: &str, times: i64| {
+        [IMAGE, &id.to_string(), attempt, &times.to_string(), "in order"].map(str::to_owned)
+    };
+    // Of what is not there nothing is written down.
     assert_eq!(
-        rows,
+        world.place.rows(log).await,
         [
             row(ben.id, "force", 2),
             row(ben.id, "take_over", 1),
             row(stan.id, "force", 1)
         ]
     );
-    let all: i64 = database
-        .query_row("SELECT count(*) FROM lock_refusals", [], |row| row.get(0))
-        .expect("a count");
-    assert_eq!(all, 3, "of what is not there nothing is written down");
 }
 
-#[tokio::test]
-async fn an_upload_by_who_may_not_is_refused_before_it_is_read() {
+async fn an_upload_by_who_may_not_is_refused_before_it_is_read(database: Database) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let world = World::begin(Settings::default()).await;
+    let world = World::begin(database, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let mut line = tokio::net::TcpStream::connect(world.server.addr)
         .await
@@ -831,9 +827,8 @@ async fn an_upload_by_who_may_not_is_refused_before_it_is_read() {
     assert_eq!(&status, b"HTTP/1.1 403");
 }
 
-#[tokio::test]
-async fn a_batch_changes_its_own_image_alone() {
-    let world = World::begin(Settings::default()).await;
+async fn a_batch_changes_its_own_image_alone(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let elsewhere = ann.drew(OTHER_IMAGE, 1.0).await;
     let batch = routes::path(routes::BATCH, &[PROJECT, IMAGE]);

@@ -1,5 +1,6 @@
 //! The protocol without a network is the same protocol.
 
+#[macro_use]
 mod world;
 
 use futures::StreamExt as _;
@@ -9,7 +10,9 @@ use lockstep_wire::{
     AcquireAnswer, AcquireRequest, AnnotationFields, Api, ApiError, CreateAnnotation, Geometry, LoginRequest,
     Refusal, SaveContext, ServerEvent, UpdateAnnotation, Version,
 };
-use world::{IMAGE, PROJECT, World};
+use world::{Database, IMAGE, PROJECT, World};
+
+on_every_database![two_clients_in_the_servers_process_are_told_what_two_over_http_are,];
 
 async fn sign_in(world: &World, name: &str) -> InProcess {
     let caller = world.server.service().caller();
@@ -40,9 +43,8 @@ fn acquire() -> AcquireRequest {
     }
 }
 
-#[tokio::test]
-async fn two_clients_in_the_servers_process_are_told_what_two_over_http_are() {
-    let world = World::begin(Settings::default()).await;
+async fn two_clients_in_the_servers_process_are_told_what_two_over_http_are(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, ben) = (sign_in(&world, "ann").await, sign_in(&world, "ben").await);
     let mut heard = ben.events(&PROJECT.into()).await.expect("a stream");
     assert!(matches!(heard.next().await, Some(ServerEvent::Changes { .. })));

@@ -1,16 +1,27 @@
 //! The contract's eight scenarios (A3), by status, body and side effect, over plain HTTP.
 
+#[macro_use]
 mod world;
 
 use lockstep_server::Settings;
 use serde_json::json;
-use world::{IMAGE, OTHER_IMAGE, World, boxed, error, millis, quick, until};
+use world::{Database, IMAGE, OTHER_IMAGE, World, boxed, error, millis, quick, until};
+
+on_every_database![
+    scenario_1_the_second_of_two_saves_from_one_version_conflicts,
+    scenario_2_acquiring_a_free_image_gives_a_lock_of_five_minutes,
+    scenario_3_a_held_image_is_not_given_to_another_who_learns_the_holders_name,
+    scenario_4_acquiring_ones_own_image_refreshes_the_lease,
+    scenario_5_with_heartbeats_the_lease_never_ends,
+    scenario_6_a_vanished_holders_image_is_free_when_the_lease_ends,
+    scenario_7_the_projects_lock_list_names_every_holder,
+    scenario_8_after_a_forced_release_the_holders_save_is_refused_until_he_acquires_again,
+];
 
 const FIVE_MINUTES: i64 = 5 * 60 * 1000;
 
-#[tokio::test]
-async fn scenario_1_the_second_of_two_saves_from_one_version_conflicts() {
-    let world = World::begin(Settings::default()).await;
+async fn scenario_1_the_second_of_two_saves_from_one_version_conflicts(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let id = ann.drew(IMAGE, 1.0).await;
 
@@ -46,9 +57,8 @@ async fn scenario_1_the_second_of_two_saves_from_one_version_conflicts() {
     );
 }
 
-#[tokio::test]
-async fn scenario_2_acquiring_a_free_image_gives_a_lock_of_five_minutes() {
-    let world = World::begin(Settings::default()).await;
+async fn scenario_2_acquiring_a_free_image_gives_a_lock_of_five_minutes(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let (status, body) = ann.acquire(IMAGE).await;
     assert_eq!((status, &body["status"]), (200, &json!("acquired")));
@@ -69,9 +79,8 @@ async fn scenario_2_acquiring_a_free_image_gives_a_lock_of_five_minutes() {
     assert_eq!(&ann.status(IMAGE).await, lock);
 }
 
-#[tokio::test]
-async fn scenario_3_a_held_image_is_not_given_to_another_who_learns_the_holders_name() {
-    let world = World::begin(Settings::default()).await;
+async fn scenario_3_a_held_image_is_not_given_to_another_who_learns_the_holders_name(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let (_, anns) = ann.acquire(IMAGE).await;
     let (status, body) = ben.acquire(IMAGE).await;
@@ -88,9 +97,8 @@ async fn scenario_3_a_held_image_is_not_given_to_another_who_learns_the_holders_
     assert!(ben.annotations(IMAGE).await.is_empty());
 }
 
-#[tokio::test]
-async fn scenario_4_acquiring_ones_own_image_refreshes_the_lease() {
-    let world = World::begin(Settings::default()).await;
+async fn scenario_4_acquiring_ones_own_image_refreshes_the_lease(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let (_, first) = ann.acquire(IMAGE).await;
     let second = until(async || {
@@ -109,11 +117,10 @@ async fn scenario_4_acquiring_ones_own_image_refreshes_the_lease() {
     assert_eq!(&ann.status(IMAGE).await, second);
 }
 
-#[tokio::test]
-async fn scenario_5_with_heartbeats_the_lease_never_ends() {
+async fn scenario_5_with_heartbeats_the_lease_never_ends(database: Database) {
     let settings = quick();
     let lease = settings.lease.as_millis() as i64;
-    let world = World::begin(settings).await;
+    let world = World::begin(database, settings).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let (_, body) = ann.acquire(IMAGE).await;
     let lapses_alone = millis(&body["lock"]["expires_at"]);
@@ -128,9 +135,8 @@ async fn scenario_5_with_heartbeats_the_lease_never_ends() {
     .await;
 }
 
-#[tokio::test]
-async fn scenario_6_a_vanished_holders_image_is_free_when_the_lease_ends() {
-    let world = World::begin(quick()).await;
+async fn scenario_6_a_vanished_holders_image_is_free_when_the_lease_ends(database: Database) {
+    let world = World::begin(database, quick()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let (_, anns) = ann.acquire(IMAGE).await;
     let bens = until(async || {
@@ -146,9 +152,8 @@ async fn scenario_6_a_vanished_holders_image_is_free_when_the_lease_ends() {
     assert_eq!(body["detail"]["reason"], "expired");
 }
 
-#[tokio::test]
-async fn scenario_7_the_projects_lock_list_names_every_holder() {
-    let world = World::begin(Settings::default()).await;
+async fn scenario_7_the_projects_lock_list_names_every_holder(database: Database) {
+    let world = World::begin(database, Settings::default()).await;
     let (ann, ben, vera) = (
         world.sign_in("ann").await,
         world.sign_in("ben").await,
@@ -168,9 +173,10 @@ async fn scenario_7_the_projects_lock_list_names_every_holder() {
     assert_eq!(vera.status(OTHER_IMAGE).await, json!(null));
 }
 
-#[tokio::test]
-async fn scenario_8_after_a_forced_release_the_holders_save_is_refused_until_he_acquires_again() {
-    let world = World::begin(quick()).await;
+async fn scenario_8_after_a_forced_release_the_holders_save_is_refused_until_he_acquires_again(
+    database: Database,
+) {
+    let world = World::begin(database, quick()).await;
     let (ann, ben, olga) = (
         world.sign_in("ann").await,
         world.sign_in("ben").await,

@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 #![allow(unreachable_pub, reason = "a module of several test programs")]
 
+#[macro_use]
+mod place;
+
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,6 +17,8 @@ use lockstep_server::{Service, Settings};
 use lockstep_wire::{ImageId, ProjectId, Role, routes};
 use reqwest::Method;
 use serde_json::{Value, json};
+
+pub use place::{Database, Place};
 
 /// The project everything is in.
 pub const PROJECT: &str = "p";
@@ -28,7 +32,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct World {
     pub server: Running,
-    pub folder: tempfile::TempDir,
+    pub place: Place,
 }
 
 /// Leases that lapse within a test.
@@ -42,19 +46,19 @@ pub fn quick() -> Settings {
 
 impl World {
     /// Olga owns the project; Ann and Ben annotate; Vera looks; Stan is a stranger.
-    pub async fn begin(settings: Settings) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let server = start(folder.path(), settings).await;
+    pub async fn begin(database: Database, settings: Settings) -> Self {
+        let place = Place::new(database);
+        let server = start(&place, settings).await;
         people(server.service()).await;
-        Self { server, folder }
+        Self { server, place }
     }
 
     /// The same data under a new server.
     pub async fn restarted(self, settings: Settings) -> Self {
         self.server.stop().await.expect("a clean stop");
         Self {
-            server: start(self.folder.path(), settings).await,
-            folder: self.folder,
+            server: start(&self.place, settings).await,
+            place: self.place,
         }
     }
 
@@ -63,8 +67,9 @@ impl World {
     }
 }
 
-async fn start(folder: &Path, settings: Settings) -> Running {
-    embedded::start(folder, SocketAddr::from(([127, 0, 0, 1], 0)), settings)
+async fn start(place: &Place, settings: Settings) -> Running {
+    let service = place.open(settings).await;
+    embedded::start_service(SocketAddr::from(([127, 0, 0, 1], 0)), service)
         .await
         .expect("a server")
 }
