@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse as _;
 use lockstep_wire::{AnnotationId, CreateAnnotation, ImageId, ProjectId, UpdateAnnotation, Version};
 use serde::Deserialize;
@@ -17,7 +18,8 @@ pub(super) async fn of_image(
     Caller(user): Caller,
     At((project, image)): At<(ProjectId, ImageId)>,
 ) -> Answered {
-    Ok(ok(server.service.annotations(user, project, image).await?))
+    let rendered = server.service.annotations(user, project, image).await?;
+    Ok(([(CONTENT_TYPE, "application/json")], rendered.json).into_response())
 }
 
 pub(super) async fn create(

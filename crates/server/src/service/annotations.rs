@@ -3,17 +3,18 @@
 use lockstep_wire::annotations::SaveNotes;
 use lockstep_wire::{
     Annotation, AnnotationId, Answer, ApiError, CreateAnnotation, Geometry, IdempotencyKey, ImageAnnotations,
-    ImageId, ProjectId, Refusal, RefusalDetail, Removed, SaveContext, Saved, ServerEvent, UpdateAnnotation,
-    UserId, Version,
+    ImageId, ProjectId, RefusalDetail, Removed, SaveContext, Saved, ServerEvent, UpdateAnnotation, UserId,
+    Version,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::locks::check_client;
-use super::saves::{Edit, Intent, decide_save, only_on};
-use super::{Service, check_text, image_is_gone, internal, invalid, no_such_image};
+use super::saves::{Edit, Intent, decide_save, no_such_annotation, only_on};
+use super::{Service, check_text, image_is_gone, internal, invalid, no_such_image, no_such_project};
 use crate::store::{
-    AnnotationVersion, Announcement, ImageKey, Party, Presence, Save, SaveOutcome, SaveQuestion, WriteDone,
+    AnnotationVersion, AnnotationsRead, Announcement, ImageKey, Party, Presence, RenderedAnnotations, Save,
+    SaveOutcome, SaveQuestion, WriteDone,
 };
 
 /// `GET /annotations/{id}/history`.
@@ -108,24 +109,22 @@ impl Service {
         user: UserId,
         project: ProjectId,
         image: ImageId,
-    ) -> Answer<ImageAnnotations> {
-        self.member(user, &project).await?;
+    ) -> Answer<RenderedAnnotations> {
         let key = ImageKey { project, image };
-        match self.store.image(&key).await?.0 {
-            Presence::Live => Ok(self.store.annotations(&key).await?),
-            Presence::Deleted => Err(image_is_gone().into()),
-            Presence::Absent => Err(no_such_image().into()),
+        match self.store.annotations(&key, user, None).await? {
+            Some(AnnotationsRead::Rendered(rendered)) => Ok(rendered),
+            Some(AnnotationsRead::Missing(Presence::Deleted)) => Err(image_is_gone().into()),
+            Some(AnnotationsRead::Missing(_)) => Err(no_such_image().into()),
+            Some(AnnotationsRead::Unchanged) => Err(internal(&anyhow::anyhow!("no revision was known"))),
+            None => Err(no_such_project().into()),
         }
     }
 
     /// Every state an annotation was in.
     pub async fn history(&self, user: UserId, id: &AnnotationId) -> Answer<History> {
-        let unknown = || Refusal::NotFound.because("There is no such annotation.");
-        let (key, versions) = self.store.history(id).await?.ok_or_else(unknown)?;
-        match self.store.role(&key.project, user).await? {
-            Some(_) => Ok(History { versions }),
-            None => Err(unknown().into()),
-        }
+        let versions = self.store.history(id, user).await?;
+        let versions = versions.ok_or_else(no_such_annotation)?;
+        Ok(History { versions })
     }
 
     /// Stores a new annotation; says whether it was not there before.
@@ -373,6 +372,13 @@ impl Service {
             self.announce_changes(&project, cursor);
         }
         Ok(report.outcomes)
+    }
+}
+
+impl RenderedAnnotations {
+    /// What was rendered, for a reader in this process.
+    pub(super) fn parse(&self) -> Answer<ImageAnnotations> {
+        serde_json::from_slice(&self.json).map_err(|error| internal(&error.into()))
     }
 }
 

@@ -11,7 +11,7 @@ use lockstep_wire::{Answer, ChangePage, Cursor, ProjectId, ServerEvent, UserId};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::Service;
+use super::{Service, no_such_project};
 use crate::store::Announcement;
 
 /// Notices a slow watcher may be behind before his stream ends and he starts anew.
@@ -78,9 +78,9 @@ impl Service {
         since: Cursor,
         limit: Option<u32>,
     ) -> Answer<ChangePage> {
-        self.member(user, project).await?;
         let limit = limit.unwrap_or(LONGEST_PAGE).clamp(1, LONGEST_PAGE);
-        Ok(self.store.changes(project, since, limit).await?)
+        let page = self.store.changes(project, user, since, limit).await?;
+        Ok(page.ok_or_else(no_such_project)?)
     }
 
     /// Hints as things happen. The first says where the feed is, unless that is where the watcher last heard of.

@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use lockstep_wire::{Answer, Image, ImageId, ImagePage, ProjectId, UserId};
 
-use super::{Service, check_text, image_is_gone, internal, invalid, no_such_image};
-use crate::store::{Added, ImageKey, NewImage, Presence};
+use super::{
+    MAY_MANAGE, Service, check_text, image_is_gone, internal, invalid, no_such_image, no_such_project,
+};
+use crate::store::{Added, Deletion, ImageKey, NewImage, Presence};
 
 /// Images of one page unless asked for fewer or more.
 const PAGE: u32 = 500;
@@ -39,16 +41,14 @@ impl Service {
         after: Option<&str>,
         limit: Option<u32>,
     ) -> Answer<ImagePage> {
-        self.member(user, project).await?;
-        Ok(self
-            .store
-            .images(project, after, limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE))
-            .await?)
+        let limit = limit.unwrap_or(PAGE).clamp(1, LONGEST_PAGE);
+        let page = self.store.images(project, user, after, limit).await?;
+        Ok(page.ok_or_else(no_such_project)?)
     }
 
     /// Whether someone may add files at all: asked before hundreds of megabytes are read from him.
     pub async fn may_add_images(&self, user: UserId, project: &ProjectId) -> Answer<()> {
-        self.manager(user, project).await.map(drop)
+        self.manager(user, project).await
     }
 
     /// Adds a file to a project. One that is there already, with the same name and content, is not added again.
@@ -79,16 +79,16 @@ impl Service {
             content_hash,
             added_by: user,
         };
-        let mut added = self.store.add_image(image.clone()).await?;
+        let mut added = self.store.add_image(image.clone(), MAY_MANAGE).await??;
         if added == Added::Taken && !named {
             // Another picture of the same name, or one that was deleted: it gets an id of its own.
-            if let (Presence::Live, Some(there)) = self.store.image(&image.key).await?
+            if let Some((Presence::Live, Some(there))) = self.store.image(&image.key, user).await?
                 && there.content_hash == image.content_hash
             {
                 return Ok(Added::Taken);
             }
             image.key.image = ImageId(uuid::Uuid::now_v7().to_string());
-            added = self.store.add_image(image).await?;
+            added = self.store.add_image(image, MAY_MANAGE).await??;
         }
         self.changed(project).await?;
         Ok(added)
@@ -96,15 +96,12 @@ impl Service {
 
     /// Deletes an image; whoever was editing it learns so at his next save.
     pub async fn delete_image(&self, user: UserId, project: ProjectId, image: ImageId) -> Answer<()> {
-        self.manager(user, &project).await?;
         let key = ImageKey { project, image };
-        let (deleted, ended) = self.store.delete_image(&key, user).await?;
-        if !deleted {
-            return Err(self
-                .live_image(&key)
-                .await
-                .err()
-                .unwrap_or_else(|| no_such_image().into()));
+        let Deletion { before, ended } = self.store.delete_image(&key, user, MAY_MANAGE).await??;
+        match before {
+            Presence::Live => {}
+            Presence::Deleted => return Err(image_is_gone().into()),
+            Presence::Absent => return Err(no_such_image().into()),
         }
         self.announce(ended);
         self.changed(&key.project).await
@@ -112,12 +109,8 @@ impl Service {
 
     /// What an image's bytes and thumbnail are known by.
     pub async fn image(&self, user: UserId, project: ProjectId, image: ImageId) -> Answer<Image> {
-        self.member(user, &project).await?;
-        self.live_image(&ImageKey { project, image }).await
-    }
-
-    async fn live_image(&self, key: &ImageKey) -> Answer<Image> {
-        match self.store.image(key).await? {
+        let found = self.store.image(&ImageKey { project, image }, user).await?;
+        match found.ok_or_else(no_such_project)? {
             (Presence::Live, Some(image)) => Ok(image),
             (Presence::Deleted, _) => Err(image_is_gone().into()),
             _ => Err(no_such_image().into()),

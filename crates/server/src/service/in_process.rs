@@ -91,7 +91,8 @@ impl Api for InProcess {
     async fn annotations(&self, project: &ProjectId, image: &ImageId) -> Answer<ImageAnnotations> {
         self.service
             .annotations(self.user()?, project.clone(), image.clone())
-            .await
+            .await?
+            .parse()
     }
 
     async fn acquire(&self, request: AcquireRequest) -> Answer<AcquireAnswer> {

@@ -10,7 +10,7 @@ use lockstep_wire::{
     UserId,
 };
 
-use super::{Service, check_text, forbidden, image_is_gone, internal, no_such_image};
+use super::{Service, check_text, forbidden, image_is_gone, internal, no_such_image, no_such_project};
 use crate::store::{
     Announcement, Attempt, ImageKey, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, Party,
     PastGrant, Presence,
@@ -41,20 +41,36 @@ impl Service {
                 client: client_id,
             },
             generation: None,
-            include_annotations: include.iter().any(|part| part == "annotations"),
         };
         let (party, lease) = (question.party.clone(), self.settings.lease);
         let rule: LockRule =
             Box::new(move |scene| decide_acquire(scene, &party, take_over, device.clone(), lease));
+        let image = question.image.clone();
         let outcome = self.update_lock(question, rule).await?;
         let now = outcome.now;
+        // Read once the lock is the asker's: from then on it is he alone who changes them.
+        let with_annotations = async |mut grant: Grant| {
+            if include.iter().any(|part| part == "annotations") {
+                let there = self
+                    .annotations(user, image.project, image.image)
+                    .await?
+                    .parse()?;
+                grant.image_revision = there.image_revision;
+                grant.annotations = Some(there.annotations);
+            }
+            Answer::Ok(grant)
+        };
         match outcome.decision {
             LockDecision::HeldBy(holder) => Ok(AcquireAnswer::AlreadyLocked {
                 locked_by: *holder,
                 server_time: now,
             }),
-            LockDecision::Grant { .. } => Ok(AcquireAnswer::Acquired(grant(outcome)?)),
-            LockDecision::Renew { .. } => Ok(AcquireAnswer::Refreshed(grant(outcome)?)),
+            LockDecision::Grant { .. } => {
+                Ok(AcquireAnswer::Acquired(with_annotations(grant(outcome)?).await?))
+            }
+            LockDecision::Renew { .. } => {
+                Ok(AcquireAnswer::Refreshed(with_annotations(grant(outcome)?).await?))
+            }
             other => Err(refusal_of(other).into()),
         }
     }
@@ -123,9 +139,9 @@ impl Service {
 
     /// A project's live locks.
     pub async fn locks(&self, user: UserId, project: &ProjectId) -> Answer<LockList> {
-        self.member(user, project).await?;
-        let (locks, ended) = self.store.locks(project).await?;
+        let (locks, ended) = self.store.locks(project, user).await?;
         self.announce(ended);
+        let locks = locks.ok_or_else(no_such_project)?;
         Ok(LockList { locks })
     }
 
@@ -179,7 +195,6 @@ fn question(
         image: ImageKey { project, image },
         party: Party { user, client },
         generation,
-        include_annotations: false,
     })
 }
 
@@ -197,7 +212,7 @@ fn grant(outcome: LockOutcome) -> Answer<Grant> {
         lock,
         image_revision: outcome.image_revision,
         server_time: outcome.now,
-        annotations: outcome.annotations,
+        annotations: None,
     })
 }
 

@@ -10,7 +10,7 @@ use lockstep_wire::{Answer, ApiError, Meta, ProjectId, Refusal, RefusalDetail, R
 
 use crate::blobs::Blobs;
 use crate::settings::Settings;
-use crate::store::{Identity, Store, StoreError};
+use crate::store::{Authorise, Identity, Store, StoreError};
 
 mod accounts;
 mod annotations;
@@ -22,7 +22,7 @@ mod operator;
 mod projects;
 mod saves;
 
-pub use crate::store::{Added, ImageKey, Member};
+pub use crate::store::{Added, ImageKey, Member, RenderedAnnotations};
 pub use annotations::{BatchAnswer, BatchOp, BatchResult, History};
 pub use images::{Content, Upload};
 pub use in_process::InProcess;
@@ -89,10 +89,13 @@ impl Service {
             .ok_or_else(no_such_project)?)
     }
 
-    async fn manager(&self, user: UserId, project: &ProjectId) -> Answer<Role> {
-        Ok(authorise_manager(self.store.role(project, user).await?)?)
+    async fn manager(&self, user: UserId, project: &ProjectId) -> Answer<()> {
+        Ok(MAY_MANAGE(self.store.role(project, user).await?)?)
     }
 }
+
+/// For a store to ask inside its transaction.
+const MAY_MANAGE: Authorise = |role| authorise_manager(role).map(drop);
 
 fn authorise_manager(role: Option<Role>) -> Result<Role, RefusalDetail> {
     match role {

@@ -1,6 +1,6 @@
 //! What whoever has the data in his hands may do without signing in: the command line, and the demo.
 
-use lockstep_wire::{Answer, ProjectId, Role, User, UserId};
+use lockstep_wire::{Answer, ProjectId, User, UserId};
 
 use super::{Service, invalid, no_such_project};
 
@@ -20,8 +20,7 @@ impl Service {
 
     /// In whose name an operator works on a project.
     pub async fn owner_of(&self, project: &ProjectId) -> Answer<User> {
-        let members = self.store.members(project).await?;
-        let owner = members.into_iter().find(|member| member.role == Role::Owner);
-        Ok(owner.map(|member| member.user).ok_or_else(no_such_project)?)
+        let owner = self.store.owner(project).await?;
+        Ok(owner.ok_or_else(no_such_project)?)
     }
 }

@@ -4,7 +4,7 @@ use lockstep_wire::{Answer, Label, LabelId, Project, ProjectId, Refusal, Refusal
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Service, authorise_manager, check_text, forbidden, invalid};
+use super::{Service, authorise_manager, check_text, forbidden, invalid, no_such_project};
 use crate::store::{Added, LabelRule, LabelScene, Member, NewProject, RoleChange, RoleOutcome, RoleScene};
 
 /// `POST /projects`.
@@ -85,8 +85,8 @@ impl Service {
 
     /// A project's people.
     pub async fn members(&self, user: UserId, project: &ProjectId) -> Answer<Vec<Member>> {
-        self.member(user, project).await?;
-        Ok(self.store.members(project).await?)
+        let members = self.store.members(project, user).await?;
+        Ok(members.ok_or_else(no_such_project)?)
     }
 
     /// Joins someone to a project.
@@ -139,8 +139,8 @@ impl Service {
 
     /// A project's labels.
     pub async fn labels(&self, user: UserId, project: &ProjectId) -> Answer<Vec<Label>> {
-        self.member(user, project).await?;
-        Ok(self.store.labels(project).await?)
+        let labels = self.store.labels(project, user).await?;
+        Ok(labels.ok_or_else(no_such_project)?)
     }
 
     /// Adds a label.

@@ -240,7 +240,7 @@ fn conflict(stored: &Stored, your_version: Version) -> RefusalDetail {
     .because(message)
 }
 
-fn no_such_annotation() -> RefusalDetail {
+pub(super) fn no_such_annotation() -> RefusalDetail {
     Refusal::NotFound.because("There is no such annotation.")
 }
 

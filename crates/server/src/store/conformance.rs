@@ -9,13 +9,14 @@ use chrono::Duration as Span;
 use lockstep_wire::changes::ReleaseReason;
 use lockstep_wire::{
     Annotation, AnnotationFields, AnnotationId, Change, ClientId, Cursor, Generation, Geometry,
-    IdempotencyKey, Image, ImageId, Label, Lock, ProjectId, Refusal, Role, User, UserId, Version,
+    IdempotencyKey, Image, ImageAnnotations, ImageId, Label, Lock, ProjectId, Refusal, Role, User, UserId,
+    Version,
 };
 
 use super::{
-    Added, Ended, ImageKey, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, NewImage,
-    NewProject, NewUser, Party, Presence, RoleChange, RoleOutcome, Save, SaveDecision, SaveOutcome,
-    SaveQuestion, SaveScene, Store, WriteDone,
+    Added, AnnotationsRead, Authorise, Deletion, Ended, ImageKey, LockDecision, LockOutcome, LockQuestion,
+    LockRule, LockScene, NewImage, NewProject, NewUser, Party, Permitted, Presence, RoleChange, RoleOutcome,
+    Save, SaveDecision, SaveOutcome, SaveQuestion, SaveScene, Store, WriteDone,
 };
 
 const LEASE: Span = Span::minutes(5);
@@ -26,6 +27,8 @@ pub(super) async fn run(store: &dyn Store) {
     a_refresh_token_is_good_twice_in_a_minute_and_a_stolen_one_ends_the_session(store).await;
     a_stranger_has_no_role_and_a_member_the_one_he_was_given(store).await;
     images_come_in_pages_and_a_deleted_one_never_ends_the_list_early(store).await;
+    a_stranger_reads_nothing_and_writes_only_what_the_rule_allows(store).await;
+    annotations_are_read_with_the_revision_they_are_of(store).await;
     a_scene_tells_who_holds_an_image_and_generations_only_grow(store).await;
     a_lapsed_lock_is_ended_by_the_next_look_at_any_lock(store).await;
     whoever_may_no_longer_annotate_loses_his_locks(store).await;
@@ -73,24 +76,26 @@ pub(super) async fn project(store: &dyn Store, id: &str) -> (User, ImageKey) {
 }
 
 async fn image(store: &dyn Store, project: &str, id: &str, added_by: UserId) -> ImageKey {
-    let key = ImageKey {
-        project: project.into(),
-        image: id.into(),
-    };
-    let new = NewImage {
-        key: key.clone(),
+    let new = new_image(project, id, added_by);
+    let key = new.key.clone();
+    let added = store.add_image(new, anyone).await.expect("an outcome");
+    assert!(matches!(added, Ok(Added::New(_))));
+    key
+}
+
+fn new_image(project: &str, id: &str, added_by: UserId) -> NewImage {
+    NewImage {
+        key: ImageKey {
+            project: project.into(),
+            image: id.into(),
+        },
         file_name: format!("{id}.png"),
         width: 3,
         height: 2,
         media_type: "image/png".into(),
         content_hash: "00".into(),
         added_by,
-    };
-    assert!(matches!(
-        store.add_image(new).await.expect("an image"),
-        Added::New(_)
-    ));
-    key
+    }
 }
 
 async fn accounts_are_found_by_their_email_however_it_is_written(store: &dyn Store) {
@@ -164,7 +169,10 @@ async fn a_stranger_has_no_role_and_a_member_the_one_he_was_given(store: &dyn St
     assert_eq!(store.role(&id, ben.id).await.expect("a look"), None);
     assert!(set_role(store, &id, ben.id, Some(Role::Viewer)).await.0);
     assert_eq!(store.role(&id, ben.id).await.expect("a look"), Some(Role::Viewer));
-    assert_eq!(store.members(&id).await.expect("a list").len(), 2);
+    assert_eq!(store.owner(&id).await.expect("a look"), Some(ann));
+    assert_eq!(store.owner(&"nowhere".into()).await.expect("a look"), None);
+    let members = store.members(&id, ben.id).await.expect("a list");
+    assert_eq!(members.expect("for a member").len(), 2);
     assert!(set_role(store, &id, ben.id, None).await.0);
     assert!(!set_role(store, &id, ben.id, None).await.0);
     assert!(
@@ -181,7 +189,8 @@ async fn images_come_in_pages_and_a_deleted_one_never_ends_the_list_early(store:
     }
     let id = ProjectId::from("pages");
     let page = async |after: Option<&str>| {
-        let page = store.images(&id, after, 2).await.expect("a page");
+        let page = store.images(&id, ann.id, after, 2).await.expect("a page");
+        let page = page.expect("for a member");
         let ids: String = page.images.iter().map(|image| image.id.as_str()).collect();
         (ids, page.next)
     };
@@ -190,11 +199,154 @@ async fn images_come_in_pages_and_a_deleted_one_never_ends_the_list_early(store:
         project: id.clone(),
         image: "b".into(),
     };
-    assert!(store.delete_image(&b, ann.id).await.expect("a deletion").0);
-    assert!(!store.delete_image(&b, ann.id).await.expect("an answer").0);
-    assert_eq!(store.image(&b).await.expect("a look").0, Presence::Deleted);
+    for before in [Presence::Live, Presence::Deleted] {
+        assert_eq!(delete(store, &b, &ann).await.before, before);
+    }
+    let (presence, _) = store
+        .image(&b, ann.id)
+        .await
+        .expect("a look")
+        .expect("for a member");
+    assert_eq!(presence, Presence::Deleted);
     assert_eq!(page(Some("b")).await, ("cd".into(), Some("d".into())));
     assert_eq!(page(Some("d")).await, ("i".into(), None));
+}
+
+fn anyone(_: Option<Role>) -> Permitted<()> {
+    Ok(())
+}
+
+async fn delete(store: &dyn Store, key: &ImageKey, by: &User) -> Deletion {
+    let deletion = store.delete_image(key, by.id, anyone).await.expect("an outcome");
+    deletion.expect("anyone may")
+}
+
+async fn a_stranger_reads_nothing_and_writes_only_what_the_rule_allows(store: &dyn Store) {
+    let (ann, key) = project(store, "private").await;
+    let me = party(&ann, None);
+    save(
+        store,
+        question(&key, &me, "private-a"),
+        write_next(key.clone(), "private-a", 1.0, false, None),
+    )
+    .await;
+    let ben = user(store, "ben").await;
+    // Whoever may read finds something there.
+    let reads = async |reader: UserId| {
+        [
+            store
+                .members(&key.project, reader)
+                .await
+                .expect("a look")
+                .is_some(),
+            store
+                .labels(&key.project, reader)
+                .await
+                .expect("a look")
+                .is_some(),
+            store
+                .images(&key.project, reader, None, 1)
+                .await
+                .expect("a look")
+                .is_some(),
+            store.image(&key, reader).await.expect("a look").is_some(),
+            store
+                .annotations(&key, reader, None)
+                .await
+                .expect("a look")
+                .is_some(),
+            store
+                .annotations(&key, reader, Some(0))
+                .await
+                .expect("a look")
+                .is_some(),
+            store
+                .history(&"private-a".into(), reader)
+                .await
+                .expect("a look")
+                .is_some(),
+            store
+                .locks(&key.project, reader)
+                .await
+                .expect("a look")
+                .0
+                .is_some(),
+            store
+                .changes(&key.project, reader, Cursor(0), 1)
+                .await
+                .expect("a look")
+                .is_some(),
+        ]
+    };
+    assert_eq!(reads(ann.id).await, [true; 9]);
+    assert_eq!(reads(ben.id).await, [false; 9]);
+
+    let members_alone: Authorise = |role| match role {
+        Some(_) => Ok(()),
+        None => Err(Refusal::NotFound.because("no")),
+    };
+    let new = new_image("private", "another", ben.id);
+    let added = store.add_image(new, members_alone).await.expect("an outcome");
+    assert!(added.is_err());
+    let deleted = store
+        .delete_image(&key, ben.id, members_alone)
+        .await
+        .expect("an outcome");
+    assert!(deleted.is_err());
+    let page = store.images(&key.project, ann.id, None, 9).await.expect("a page");
+    assert_eq!(page.expect("for a member").images.len(), 1);
+}
+
+async fn annotations_are_read_with_the_revision_they_are_of(store: &dyn Store) {
+    let (ann, key) = project(store, "read").await;
+    let me = party(&ann, None);
+    let read = async |known| {
+        let read = store.annotations(&key, ann.id, known).await.expect("a look");
+        read.expect("for a member")
+    };
+    let rendered = async || match read(None).await {
+        AnnotationsRead::Rendered(rendered) => rendered,
+        other => panic!("not there: {other:?}"),
+    };
+    let empty = rendered().await;
+    let mut expected = ImageAnnotations {
+        annotations: Vec::new(),
+        image_revision: live_image(store, &key, &ann).await.revision,
+    };
+    assert_eq!(empty.json, serde_json::to_vec(&expected).expect("JSON"));
+    for (id, deleted) in [("read-b", false), ("read-a", false), ("read-gone", true)] {
+        let (_, outcome) = save(
+            store,
+            question(&key, &me, id),
+            write_next(key.clone(), id, 0.1, deleted, None),
+        )
+        .await;
+        let (done, _) = done(outcome);
+        expected.image_revision = done.image_revision;
+        if !deleted {
+            expected.annotations.push(done.annotation);
+        }
+    }
+    expected
+        .annotations
+        .sort_by_key(|annotation| (annotation.created_at, annotation.id.clone()));
+    let full = rendered().await;
+    assert_eq!(full.image_revision, expected.image_revision);
+    assert_eq!(full.json, serde_json::to_vec(&expected).expect("JSON"));
+    assert_eq!(read(Some(full.image_revision)).await, AnnotationsRead::Unchanged);
+    assert_eq!(
+        read(Some(empty.image_revision)).await,
+        AnnotationsRead::Rendered(full)
+    );
+
+    delete(store, &key, &ann).await;
+    assert_eq!(read(None).await, AnnotationsRead::Missing(Presence::Deleted));
+    let nowhere = ImageKey {
+        image: "nowhere".into(),
+        ..key.clone()
+    };
+    let read = store.annotations(&nowhere, ann.id, None).await.expect("a look");
+    assert_eq!(read, Some(AnnotationsRead::Missing(Presence::Absent)));
 }
 
 /// As told, whoever asks.
@@ -245,7 +397,6 @@ async fn lock(
         image: key.clone(),
         party: party.clone(),
         generation,
-        include_annotations: true,
     };
     let outcome = store.update_lock(question, rule).await.expect("an outcome");
     (scenes.recv().expect("a scene"), outcome)
@@ -293,7 +444,6 @@ async fn a_scene_tells_who_holds_an_image_and_generations_only_grow(store: &dyn 
         (granted.device.as_deref(), granted.user_name.as_str()),
         (Some("desk"), "ann")
     );
-    assert_eq!(first.annotations, Some(Vec::new()));
 
     let (scene, second) = lock(store, &key, &b, None, grant_for(LEASE)).await;
     assert_eq!(scene.live, Some(granted));
@@ -340,8 +490,8 @@ async fn a_scene_tells_who_holds_an_image_and_generations_only_grow(store: &dyn 
     assert_eq!(look(store, &key, &a, None).await.hold, None, "a grant ends it");
 
     // Deleting the image ends the lock, and a later grant would still be above all earlier ones.
-    let (deleted, ended) = store.delete_image(&key, ann.id).await.expect("a deletion");
-    assert!(deleted && ended.len() == 1);
+    let ended = delete(store, &key, &ann).await.ended;
+    assert_eq!(ended.map(|ended| ended.generation), Some(Generation(3)));
     assert_eq!(look(store, &key, &a, None).await.newest, Generation(3));
 }
 
@@ -363,14 +513,18 @@ async fn a_lapsed_lock_is_ended_by_the_next_look_at_any_lock(store: &dyn Store) 
 }
 
 async fn whoever_may_no_longer_annotate_loses_his_locks(store: &dyn Store) {
-    let (_, key) = project(store, "demoted").await;
+    let (ann, key) = project(store, "demoted").await;
     let ben = user(store, "ben").await;
     set_role(store, &key.project, ben.id, Some(Role::Annotator)).await;
     lock(store, &key, &party(&ben, None), None, grant_for(LEASE)).await;
-    assert_eq!(store.locks(&key.project).await.expect("a list").0.len(), 1);
+    let held = async || {
+        let (locks, _) = store.locks(&key.project, ann.id).await.expect("a list");
+        locks.expect("for a member").len()
+    };
+    assert_eq!(held().await, 1);
     let (_, ended) = set_role(store, &key.project, ben.id, Some(Role::Viewer)).await;
     assert_eq!(ended.len(), 1);
-    assert!(store.locks(&key.project).await.expect("a list").0.is_empty());
+    assert_eq!(held().await, 0);
 }
 
 fn fields(x: f64) -> AnnotationFields {
@@ -443,8 +597,9 @@ fn done(outcome: SaveOutcome) -> (WriteDone, Cursor) {
     }
 }
 
-async fn live_image(store: &dyn Store, key: &ImageKey) -> Image {
-    store.image(key).await.expect("a look").1.expect("an image")
+async fn live_image(store: &dyn Store, key: &ImageKey, reader: &User) -> Image {
+    let found = store.image(key, reader.id).await.expect("a look");
+    found.expect("for a member").1.expect("an image")
 }
 
 async fn a_save_leaves_a_version_a_history_a_change_and_a_remembered_key(store: &dyn Store) {
@@ -454,7 +609,7 @@ async fn a_save_leaves_a_version_a_history_a_change_and_a_remembered_key(store: 
         key: Some((IdempotencyKey::from("k"), vec![7])),
         ..question(&key, &me, "saves-a")
     };
-    let before = live_image(store, &key).await;
+    let before = live_image(store, &key, &ann).await;
     let (scene, outcome) = save(
         store,
         keyed(),
@@ -466,7 +621,7 @@ async fn a_save_leaves_a_version_a_history_a_change_and_a_remembered_key(store: 
         (Some(Role::Owner), None, None, None)
     );
     let (first, cursor) = done(outcome);
-    let after = live_image(store, &key).await;
+    let after = live_image(store, &key, &ann).await;
     assert!(after.revision > before.revision);
     assert_eq!(
         (after.revision, after.annotation_count),
@@ -508,21 +663,12 @@ async fn a_save_leaves_a_version_a_history_a_change_and_a_remembered_key(store: 
     )
     .await;
     assert!(done(outcome).0.deleted);
-    assert_eq!(live_image(store, &key).await.annotation_count, 0);
-    assert!(
-        store
-            .annotations(&key)
-            .await
-            .expect("a list")
-            .annotations
-            .is_empty()
-    );
-    let (place, versions) = store
-        .history(&"saves-a".into())
+    assert_eq!(live_image(store, &key, &ann).await.annotation_count, 0);
+    let versions = store
+        .history(&"saves-a".into(), ann.id)
         .await
         .expect("a look")
         .expect("a history");
-    assert_eq!(place, key);
     let told: Vec<_> = versions
         .iter()
         .map(|one| (one.version.0, one.fields.clone(), one.deleted))
@@ -554,7 +700,7 @@ async fn a_refused_save_leaves_nothing(store: &dyn Store) {
     assert_eq!(store.newest_change(&key.project).await.expect("a look"), before);
     assert!(
         store
-            .history(&"refused-a".into())
+            .history(&"refused-a".into(), ann.id)
             .await
             .expect("a look")
             .is_none()
@@ -644,7 +790,11 @@ async fn the_feed_shows_each_thing_once_at_its_newest_and_skips_none(store: &dyn
     let mut told = Vec::new();
     let mut since = Cursor(0);
     loop {
-        let page = store.changes(&key.project, since, 1).await.expect("a page");
+        let page = store
+            .changes(&key.project, ann.id, since, 1)
+            .await
+            .expect("a page");
+        let page = page.expect("for a member");
         assert!(page.next >= since);
         since = page.next;
         told.extend(page.changes);
@@ -680,8 +830,12 @@ async fn the_feed_shows_each_thing_once_at_its_newest_and_skips_none(store: &dyn
         .await
         .expect("an outcome");
     assert_eq!(deleted, Ok(None));
-    store.delete_image(&key, ann.id).await.expect("a deletion");
-    let page = store.changes(&key.project, since, 100).await.expect("a page");
+    delete(store, &key, &ann).await;
+    let page = store
+        .changes(&key.project, ann.id, since, 100)
+        .await
+        .expect("a page");
+    let page = page.expect("for a member");
     let gone = [
         matches!(&page.changes[0], Change::LabelDeleted { id, .. } if *id == label.id),
         matches!(&page.changes[1], Change::ImageDeleted { id, .. } if *id == ImageId::from("i")),

@@ -2,6 +2,8 @@
 
 use lockstep_wire::{ImageId, ProjectId, UserId};
 
+use super::Ended;
+
 /// Names one image among all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImageKey {
@@ -39,4 +41,13 @@ pub enum Presence {
     Deleted,
     /// It never was.
     Absent,
+}
+
+/// What came of deleting an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// Only a live one was deleted.
+    pub before: Presence,
+    /// The lock that ended by it.
+    pub ended: Option<Ended>,
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Duration, Utc};
 use lockstep_wire::changes::ReleaseReason;
 use lockstep_wire::refusal::Author;
 use lockstep_wire::{
-    Annotation, ClientId, Generation, ImageId, Lock, ProjectId, RefusalDetail, Role, ServerEvent, UserId,
+    ClientId, Generation, ImageId, Lock, ProjectId, RefusalDetail, Role, ServerEvent, UserId,
 };
 use serde::Serialize;
 
@@ -140,8 +140,6 @@ pub struct LockQuestion {
     pub party: Party,
     /// The grant the request names.
     pub generation: Option<Generation>,
-    /// Bring the image's annotations along.
-    pub include_annotations: bool,
 }
 
 /// What came of a question.
@@ -155,8 +153,6 @@ pub struct LockOutcome {
     pub lock: Option<Lock>,
     /// Of the same instant.
     pub image_revision: i64,
-    /// When asked for and granted.
-    pub annotations: Option<Vec<Annotation>>,
     /// Every lock that ended on the way, lapsed ones of other images included.
     pub ended: Vec<Ended>,
 }

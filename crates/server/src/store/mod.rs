@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lockstep_wire::{
-    AnnotationId, ChangePage, Cursor, Image, ImageAnnotations, ImagePage, Label, LabelId, Lock, Project,
-    ProjectId, Role, User, UserId,
+    AnnotationId, ChangePage, Cursor, Image, ImagePage, Label, LabelId, Lock, Project, ProjectId,
+    RefusalDetail, Role, User, UserId,
 };
 
 mod accounts;
+mod annotations;
 mod changes;
 #[cfg(test)]
 mod conformance;
@@ -23,9 +24,10 @@ mod saves;
 pub mod sqlite;
 
 pub use accounts::{Account, Identity, NewUser, TokenHash};
+pub use annotations::{AnnotationsRead, RenderedAnnotations};
 pub use changes::Announcement;
 pub use database::{Database, Standing};
-pub use images::{ImageKey, NewImage, Presence};
+pub use images::{Deletion, ImageKey, NewImage, Presence};
 pub use locks::{
     Attempt, Ended, Ending, Hold, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, Party,
     PastGrant, outage,
@@ -64,7 +66,14 @@ pub enum Added<T> {
     Taken,
 }
 
-/// Everything the server asks of a database. Each call is one transaction.
+/// Says whether someone of this role may do a thing.
+pub type Authorise = fn(Option<Role>) -> Permitted<()>;
+
+/// What was asked for, or why whoever asked may not have it.
+pub type Permitted<T> = std::result::Result<T, RefusalDetail>;
+
+/// Everything the server asks of a database. Each call is one transaction, and whoever reads a project's things is
+/// checked to be a member in the same one: `None` answers a stranger.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Of this database.
@@ -95,13 +104,15 @@ pub trait Store: Send + Sync + 'static {
     async fn projects_of(&self, user: UserId) -> Result<Vec<Project>>;
     /// What someone may do in a project.
     async fn role(&self, project: &ProjectId, user: UserId) -> Result<Option<Role>>;
+    /// A project's owner, or one of them.
+    async fn owner(&self, project: &ProjectId) -> Result<Option<User>>;
     /// A project's people.
-    async fn members(&self, project: &ProjectId) -> Result<Vec<Member>>;
+    async fn members(&self, project: &ProjectId, reader: UserId) -> Result<Option<Vec<Member>>>;
     /// If the rule allows it, joins someone to a project, or changes what he may do there. Whoever may no longer
     /// annotate loses his locks.
     async fn change_role(&self, change: RoleChange, rule: RoleRule) -> Result<RoleOutcome>;
     /// A project's labels in their order.
-    async fn labels(&self, project: &ProjectId) -> Result<Vec<Label>>;
+    async fn labels(&self, project: &ProjectId, reader: UserId) -> Result<Option<Vec<Label>>>;
     /// Shows the rule a label and who asks, and does as it says. Annotations keep naming one that is deleted.
     async fn update_label(
         &self,
@@ -111,24 +122,35 @@ pub trait Store: Send + Sync + 'static {
         rule: LabelRule,
     ) -> Result<LabelOutcome>;
 
-    /// Adds an image.
-    async fn add_image(&self, image: NewImage) -> Result<Added<Image>>;
+    /// Adds an image, if whoever adds it may.
+    async fn add_image(&self, image: NewImage, may: Authorise) -> Result<Permitted<Added<Image>>>;
     /// A page of a project's live images.
-    async fn images(&self, project: &ProjectId, after: Option<&str>, limit: u32) -> Result<ImagePage>;
+    async fn images(
+        &self,
+        project: &ProjectId,
+        reader: UserId,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Option<ImagePage>>;
     /// One image, deleted or not.
-    async fn image(&self, key: &ImageKey) -> Result<(Presence, Option<Image>)>;
-    /// Deletes an image, and ends its lock. Says whether it was live.
-    async fn delete_image(&self, key: &ImageKey, by: UserId) -> Result<(bool, Vec<Ended>)>;
+    async fn image(&self, key: &ImageKey, reader: UserId) -> Result<Option<(Presence, Option<Image>)>>;
+    /// Deletes an image that is there, if whoever wants it so may, and ends its lock.
+    async fn delete_image(&self, key: &ImageKey, by: UserId, may: Authorise) -> Result<Permitted<Deletion>>;
 
-    /// What has been said about an image.
-    async fn annotations(&self, key: &ImageKey) -> Result<ImageAnnotations>;
-    /// Where an annotation is, and every state it was in, oldest first.
-    async fn history(&self, id: &AnnotationId) -> Result<Option<(ImageKey, Vec<AnnotationVersion>)>>;
+    /// What has been said about an image, unless it is still at the revision `known`.
+    async fn annotations(
+        &self,
+        key: &ImageKey,
+        reader: UserId,
+        known: Option<i64>,
+    ) -> Result<Option<AnnotationsRead>>;
+    /// Every state an annotation was in, oldest first.
+    async fn history(&self, id: &AnnotationId, reader: UserId) -> Result<Option<Vec<AnnotationVersion>>>;
 
     /// Settles what is due, shows the rule the scene, and does as it says.
     async fn update_lock(&self, question: LockQuestion, rule: LockRule) -> Result<LockOutcome>;
-    /// A project's live locks.
-    async fn locks(&self, project: &ProjectId) -> Result<(Vec<Lock>, Vec<Ended>)>;
+    /// A project's live locks, and what lapsed on the way.
+    async fn locks(&self, project: &ProjectId, reader: UserId) -> Result<(Option<Vec<Lock>>, Vec<Ended>)>;
     /// Ends the locks that have lapsed, after making up for an outage. Also the server's sign of life.
     async fn settle_locks(&self) -> Result<Vec<Ended>>;
 
@@ -136,7 +158,13 @@ pub trait Store: Send + Sync + 'static {
     async fn save(&self, saves: Vec<Save>) -> Result<SaveReport>;
 
     /// What happened in a project since.
-    async fn changes(&self, project: &ProjectId, since: Cursor, limit: u32) -> Result<ChangePage>;
+    async fn changes(
+        &self,
+        project: &ProjectId,
+        reader: UserId,
+        since: Cursor,
+        limit: u32,
+    ) -> Result<Option<ChangePage>>;
     /// The newest place in a project's feed.
     async fn newest_change(&self, project: &ProjectId) -> Result<Cursor>;
 }

@@ -7,7 +7,8 @@ use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 use super::changes::{Kind, record};
 use super::clock::{Millis, now};
 use super::locks;
-use crate::store::{Added, Ended, ImageKey, NewImage, Presence};
+use super::projects::role;
+use crate::store::{Added, Authorise, Deletion, ImageKey, NewImage, Permitted, Presence};
 
 const COLUMNS: &str =
     "id, file_name, width, height, media_type, content_hash, annotation_count, revision, deleted_at";
@@ -25,13 +26,20 @@ fn image_of(row: &Row) -> rusqlite::Result<Image> {
     })
 }
 
-pub(super) fn add_image(tx: &Transaction, image: &NewImage) -> anyhow::Result<Added<Image>> {
+pub(super) fn add_image(
+    tx: &Transaction,
+    image: &NewImage,
+    may: Authorise,
+) -> anyhow::Result<Permitted<Added<Image>>> {
     let key = &image.key;
+    if let Err(refusal) = may(role(tx, &key.project, image.added_by)?) {
+        return Ok(Err(refusal));
+    }
     let taken = tx
         .prepare_cached("SELECT 1 FROM images WHERE project_id = ?1 AND id = ?2")?
         .exists([key.project.as_str(), key.image.as_str()])?;
     if taken {
-        return Ok(Added::Taken);
+        return Ok(Ok(Added::Taken));
     }
     let revision = record(tx, &key.project, Kind::Image, key.image.as_str())?.0;
     tx.execute(
@@ -44,7 +52,7 @@ pub(super) fn add_image(tx: &Transaction, image: &NewImage) -> anyhow::Result<Ad
             ":hash": image.content_hash, ":revision": revision, ":by": image.added_by.0, ":now": Millis(now(tx)?),
         },
     )?;
-    Ok(Added::New(Image {
+    Ok(Ok(Added::New(Image {
         id: key.image.clone(),
         file_name: image.file_name.clone(),
         width: image.width,
@@ -53,7 +61,7 @@ pub(super) fn add_image(tx: &Transaction, image: &NewImage) -> anyhow::Result<Ad
         content_hash: image.content_hash.clone(),
         annotation_count: 0,
         revision,
-    }))
+    })))
 }
 
 pub(super) fn images(
@@ -102,18 +110,23 @@ pub(super) fn delete_image(
     tx: &Transaction,
     key: &ImageKey,
     by: UserId,
-) -> anyhow::Result<(bool, Vec<Ended>)> {
+    may: Authorise,
+) -> anyhow::Result<Permitted<Deletion>> {
+    if let Err(refusal) = may(role(tx, &key.project, by)?) {
+        return Ok(Err(refusal));
+    }
+    let (before, _) = image(tx, key)?;
+    if before != Presence::Live {
+        return Ok(Ok(Deletion { before, ended: None }));
+    }
     let now = now(tx)?;
-    let deleted = tx.execute(
-        "UPDATE images SET deleted_at = ?3 WHERE project_id = ?1 AND id = ?2 AND deleted_at IS NULL",
+    tx.execute(
+        "UPDATE images SET deleted_at = ?3 WHERE project_id = ?1 AND id = ?2",
         params![key.project.as_str(), key.image.as_str(), Millis(now)],
     )?;
-    if deleted == 0 {
-        return Ok((false, Vec::new()));
-    }
     touch(tx, key, 0)?;
     let ended = locks::end(tx, key, now, ReleaseReason::Forced, Some(by))?;
-    Ok((true, ended.into_iter().collect()))
+    Ok(Ok(Deletion { before, ended }))
 }
 
 /// Moves an image's revision on, and puts it at the end of the feed.

@@ -7,8 +7,8 @@ use lockstep_wire::{ClientId, Generation, ImageId, Lock, ProjectId, UserId};
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
 use super::clock::{Millis, now};
-use super::projects::{from_name, role, to_name};
-use super::{images, saves};
+use super::images;
+use super::projects::{from_name, if_member, role, to_name};
 use crate::store::{
     Attempt, Ended, Ending, Hold, ImageKey, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene,
     Party, PastGrant, outage,
@@ -174,15 +174,24 @@ pub(super) fn live(tx: &Transaction, key: &ImageKey, now: DateTime<Utc>) -> anyh
         .optional()?)
 }
 
-pub(super) fn locks(tx: &Transaction, project: &ProjectId) -> anyhow::Result<(Vec<Lock>, Vec<Ended>)> {
+pub(super) fn locks(
+    tx: &Transaction,
+    project: &ProjectId,
+    reader: UserId,
+) -> anyhow::Result<(Option<Vec<Lock>>, Vec<Ended>)> {
     let now = now(tx)?;
     let ended = settle(tx, now)?;
+    let locks = if_member(tx, project, reader, || live_locks(tx, project, now))?;
+    Ok((locks, ended))
+}
+
+fn live_locks(tx: &Transaction, project: &ProjectId, now: DateTime<Utc>) -> anyhow::Result<Vec<Lock>> {
     let sql = format!("{LOCK} WHERE project_id = ?1 AND expires_at > ?2 ORDER BY image_id");
     let locks = tx
         .prepare_cached(&sql)?
         .query_map(params![project.as_str(), Millis(now)], lock_of)?
         .collect::<Result<_, _>>()?;
-    Ok((locks, ended))
+    Ok(locks)
 }
 
 type GrantRow = (i64, Option<Millis>, Option<String>, Option<i64>, Option<String>);
@@ -363,7 +372,6 @@ pub(super) fn update_lock(
         image: key,
         party,
         generation,
-        include_annotations,
     } = question;
     let now = now(tx)?;
     let mut ended = settle(tx, now)?;
@@ -373,14 +381,12 @@ pub(super) fn update_lock(
     }
     let scene = scene(tx, key, party, *generation, now)?;
     let decision = rule(&scene);
-    let mut granted = false;
     match &decision {
         LockDecision::Refuse(_) | LockDecision::HeldBy(_) | LockDecision::Nothing => {}
         LockDecision::RefuseAttempt(attempt, _) => note_attempt(tx, key, party.user, *attempt, now)?,
         LockDecision::Grant { expires_at, device } => {
             ended.extend(end(tx, key, now, ReleaseReason::TakenOver, Some(party.user))?);
             grant(tx, key, party, device.as_deref(), now, *expires_at)?;
-            granted = true;
         }
         LockDecision::Renew { expires_at } => {
             tx.prepare_cached(
@@ -394,7 +400,6 @@ pub(super) fn update_lock(
                 Millis(*expires_at),
                 party.client.as_ref().map(ClientId::as_str)
             ])?;
-            granted = true;
         }
         LockDecision::End { reason, hold_until } => {
             let by = (*reason != ReleaseReason::Released).then_some(party.user);
@@ -407,16 +412,11 @@ pub(super) fn update_lock(
             }
         }
     }
-    let annotations = match granted && *include_annotations {
-        true => Some(saves::annotations(tx, key)?.annotations),
-        false => None,
-    };
     Ok(LockOutcome {
         now,
         decision,
         lock: live(tx, key, now)?,
         image_revision: scene.image_revision,
-        annotations,
         ended,
     })
 }

@@ -11,16 +11,17 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, ensure};
 use async_trait::async_trait;
 use lockstep_wire::{
-    AnnotationId, ChangePage, Cursor, Image, ImageAnnotations, ImagePage, Label, LabelId, Lock, Project,
-    ProjectId, Role, User, UserId,
+    AnnotationId, ChangePage, Cursor, Image, ImagePage, Label, LabelId, Lock, Project, ProjectId, Role, User,
+    UserId,
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::{
-    Account, Added, AnnotationVersion, Ended, Identity, ImageKey, LabelOutcome, LabelRule, LockOutcome,
-    LockQuestion, LockRule, Member, NewImage, NewProject, NewUser, Presence, Result, RoleChange, RoleOutcome,
-    RoleRule, Save, SaveReport, Store, StoreError, TokenHash,
+    Account, Added, AnnotationVersion, AnnotationsRead, Authorise, Deletion, Ended, Identity, ImageKey,
+    LabelOutcome, LabelRule, LockOutcome, LockQuestion, LockRule, Member, NewImage, NewProject, NewUser,
+    Permitted, Presence, Result, RoleChange, RoleOutcome, RoleRule, Save, SaveReport, Store, StoreError,
+    TokenHash,
 };
 
 mod accounts;
@@ -128,6 +129,17 @@ impl SqliteStore {
         Ok(outcome?)
     }
 
+    /// Reads a project's things for a member of it, and nothing for a stranger.
+    async fn read_as_member<T, F>(&self, project: &ProjectId, reader: UserId, work: F) -> Result<Option<T>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction, &ProjectId) -> anyhow::Result<T> + Send + 'static,
+    {
+        let project = project.clone();
+        self.read(move |tx| projects::if_member(tx, &project, reader, || work(tx, &project)))
+            .await
+    }
+
     fn idle_readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
         self.readers
             .lock()
@@ -229,9 +241,13 @@ impl Store for SqliteStore {
         self.read(move |tx| projects::role(tx, &project, user)).await
     }
 
-    async fn members(&self, project: &ProjectId) -> Result<Vec<Member>> {
+    async fn owner(&self, project: &ProjectId) -> Result<Option<User>> {
         let project = project.clone();
-        self.read(move |tx| projects::members(tx, &project)).await
+        self.read(move |tx| projects::owner(tx, &project)).await
+    }
+
+    async fn members(&self, project: &ProjectId, reader: UserId) -> Result<Option<Vec<Member>>> {
+        self.read_as_member(project, reader, projects::members).await
     }
 
     async fn change_role(&self, change: RoleChange, rule: RoleRule) -> Result<RoleOutcome> {
@@ -239,9 +255,8 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn labels(&self, project: &ProjectId) -> Result<Vec<Label>> {
-        let project = project.clone();
-        self.read(move |tx| projects::labels(tx, &project)).await
+    async fn labels(&self, project: &ProjectId, reader: UserId) -> Result<Option<Vec<Label>>> {
+        self.read_as_member(project, reader, projects::labels).await
     }
 
     async fn update_label(
@@ -256,34 +271,50 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn add_image(&self, image: NewImage) -> Result<Added<Image>> {
-        self.write(move |tx| images::add_image(tx, &image)).await
+    async fn add_image(&self, image: NewImage, may: Authorise) -> Result<Permitted<Added<Image>>> {
+        self.write(move |tx| images::add_image(tx, &image, may)).await
     }
 
-    async fn images(&self, project: &ProjectId, after: Option<&str>, limit: u32) -> Result<ImagePage> {
-        let (project, after) = (project.clone(), after.map(str::to_owned));
-        self.read(move |tx| images::images(tx, &project, after.as_deref(), limit))
+    async fn images(
+        &self,
+        project: &ProjectId,
+        reader: UserId,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Option<ImagePage>> {
+        let after = after.map(str::to_owned);
+        self.read_as_member(project, reader, move |tx, project| {
+            images::images(tx, project, after.as_deref(), limit)
+        })
+        .await
+    }
+
+    async fn image(&self, key: &ImageKey, reader: UserId) -> Result<Option<(Presence, Option<Image>)>> {
+        let image = key.clone();
+        self.read_as_member(&key.project, reader, move |tx, _| images::image(tx, &image))
             .await
     }
 
-    async fn image(&self, key: &ImageKey) -> Result<(Presence, Option<Image>)> {
+    async fn delete_image(&self, key: &ImageKey, by: UserId, may: Authorise) -> Result<Permitted<Deletion>> {
         let key = key.clone();
-        self.read(move |tx| images::image(tx, &key)).await
+        self.write(move |tx| images::delete_image(tx, &key, by, may))
+            .await
     }
 
-    async fn delete_image(&self, key: &ImageKey, by: UserId) -> Result<(bool, Vec<Ended>)> {
+    async fn annotations(
+        &self,
+        key: &ImageKey,
+        reader: UserId,
+        known: Option<i64>,
+    ) -> Result<Option<AnnotationsRead>> {
         let key = key.clone();
-        self.write(move |tx| images::delete_image(tx, &key, by)).await
+        self.read(move |tx| saves::annotations(tx, &key, reader, known))
+            .await
     }
 
-    async fn annotations(&self, key: &ImageKey) -> Result<ImageAnnotations> {
-        let key = key.clone();
-        self.read(move |tx| saves::annotations(tx, &key)).await
-    }
-
-    async fn history(&self, id: &AnnotationId) -> Result<Option<(ImageKey, Vec<AnnotationVersion>)>> {
+    async fn history(&self, id: &AnnotationId, reader: UserId) -> Result<Option<Vec<AnnotationVersion>>> {
         let id = id.clone();
-        self.read(move |tx| saves::history(tx, &id)).await
+        self.read(move |tx| saves::history(tx, &id, reader)).await
     }
 
     async fn update_lock(&self, question: LockQuestion, rule: LockRule) -> Result<LockOutcome> {
@@ -291,9 +322,9 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn locks(&self, project: &ProjectId) -> Result<(Vec<Lock>, Vec<Ended>)> {
+    async fn locks(&self, project: &ProjectId, reader: UserId) -> Result<(Option<Vec<Lock>>, Vec<Ended>)> {
         let project = project.clone();
-        self.write(move |tx| locks::locks(tx, &project)).await
+        self.write(move |tx| locks::locks(tx, &project, reader)).await
     }
 
     async fn settle_locks(&self) -> Result<Vec<Ended>> {
@@ -304,10 +335,17 @@ impl Store for SqliteStore {
         self.write(move |tx| saves::save(tx, saves)).await
     }
 
-    async fn changes(&self, project: &ProjectId, since: Cursor, limit: u32) -> Result<ChangePage> {
-        let project = project.clone();
-        self.read(move |tx| changes::changes(tx, &project, since, limit))
-            .await
+    async fn changes(
+        &self,
+        project: &ProjectId,
+        reader: UserId,
+        since: Cursor,
+        limit: u32,
+    ) -> Result<Option<ChangePage>> {
+        self.read_as_member(project, reader, move |tx, project| {
+            changes::changes(tx, project, since, limit)
+        })
+        .await
     }
 
     async fn newest_change(&self, project: &ProjectId) -> Result<Cursor> {
@@ -382,7 +420,10 @@ mod tests {
         store.settle_locks().await.expect("a sweep");
         let granted = crate::store::conformance::grant(&store, &key, &user).await;
         store.settle_locks().await.expect("a sweep");
-        assert_eq!(store.locks(&key.project).await.expect("a list").0, [granted]);
+        assert_eq!(
+            store.locks(&key.project, user.id).await.expect("a list").0,
+            Some(vec![granted])
+        );
     }
 
     #[tokio::test]
@@ -433,7 +474,8 @@ mod tests {
             sweeps += 1;
         }
         assert_eq!(sweeps, 4, "the rest of a thousand, two hundred at a time");
-        assert_eq!(store.locks(&key.project).await.expect("a list").0.len(), 1);
+        let left = store.locks(&key.project, user.id).await.expect("a list").0;
+        assert_eq!(left.expect("for a member").len(), 1);
     }
 
     #[tokio::test]

@@ -79,12 +79,31 @@ pub(super) fn role(tx: &Transaction, project: &ProjectId, user: UserId) -> anyho
     name.map(from_name).transpose()
 }
 
+/// What a member reads, of the same instant as his membership; nothing for a stranger.
+pub(super) fn if_member<T>(
+    tx: &Transaction,
+    project: &ProjectId,
+    reader: UserId,
+    read: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<Option<T>> {
+    let member = tx
+        .prepare_cached("SELECT 1 FROM members WHERE project_id = ?1 AND user_id = ?2")?
+        .exists(params![project.as_str(), reader.0])?;
+    if member { read().map(Some) } else { Ok(None) }
+}
+
 pub(super) fn annotators_edit_all(tx: &Transaction, project: &ProjectId) -> anyhow::Result<bool> {
     let setting = tx
         .prepare_cached("SELECT annotators_edit_all FROM projects WHERE id = ?1")?
         .query_row([project.as_str()], |row| row.get(0))
         .optional()?;
     Ok(setting.unwrap_or(false))
+}
+
+pub(super) fn owner(tx: &Transaction, project: &ProjectId) -> anyhow::Result<Option<User>> {
+    let members = members(tx, project)?;
+    let owner = members.into_iter().find(|member| member.role == Role::Owner);
+    Ok(owner.map(|member| member.user))
 }
 
 pub(super) fn members(tx: &Transaction, project: &ProjectId) -> anyhow::Result<Vec<Member>> {

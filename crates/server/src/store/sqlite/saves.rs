@@ -5,18 +5,19 @@ use chrono::{DateTime, Utc};
 use lockstep_wire::changes::ReleaseReason;
 use lockstep_wire::refusal::Author;
 use lockstep_wire::{
-    Annotation, AnnotationFields, AnnotationId, Cursor, Generation, IdempotencyKey, ImageAnnotations,
-    ImageId, LabelId, ProjectId, UserId, Version,
+    Annotation, AnnotationFields, AnnotationId, Cursor, Generation, IdempotencyKey, ImageId, LabelId,
+    ProjectId, UserId, Version,
 };
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
 use super::changes::{Kind, newest, record};
 use super::clock::{Millis, now};
-use super::projects::{annotators_edit_all, knows_label};
+use super::projects::{annotators_edit_all, if_member, knows_label};
 use super::{images, locks};
+use crate::store::annotations::{AnnotationRow, Rendering};
 use crate::store::{
-    AnnotationVersion, Applied, ImageKey, LockScene, Presence, Save, SaveDecision, SaveOutcome, SaveQuestion,
-    SaveReport, SaveScene, Stored, WriteDone,
+    AnnotationVersion, AnnotationsRead, Applied, ImageKey, LockScene, Presence, RenderedAnnotations, Save,
+    SaveDecision, SaveOutcome, SaveQuestion, SaveReport, SaveScene, Stored, WriteDone,
 };
 
 /// A JSON column. What cannot be read back is damage, and is reported as such.
@@ -74,29 +75,73 @@ pub(super) fn stored(tx: &Transaction, id: &AnnotationId) -> anyhow::Result<Opti
     Ok(found)
 }
 
-pub(super) fn annotations(tx: &Transaction, key: &ImageKey) -> anyhow::Result<ImageAnnotations> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM annotations WHERE project_id = ?1 AND image_id = ?2 AND NOT deleted
-         ORDER BY created_at, annotations.id"
-    );
-    let annotations = tx
-        .prepare_cached(&sql)?
-        .query_map([key.project.as_str(), key.image.as_str()], annotation_of)?
-        .collect::<Result<_, _>>()?;
-    let (_, image) = images::image(tx, key)?;
-    Ok(ImageAnnotations {
-        annotations,
-        image_revision: image.map_or(0, |image| image.revision),
+pub(super) fn annotations(
+    tx: &Transaction,
+    key: &ImageKey,
+    reader: UserId,
+    known: Option<i64>,
+) -> anyhow::Result<Option<AnnotationsRead>> {
+    let image: Option<(Option<i64>, Option<i64>)> = tx
+        .prepare_cached(
+            "SELECT revision, deleted_at FROM members
+             LEFT JOIN images ON images.project_id = members.project_id AND images.id = ?2
+             WHERE members.project_id = ?1 AND members.user_id = ?3",
+        )?
+        .query_row(
+            params![key.project.as_str(), key.image.as_str(), reader.0],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    Ok(match image {
+        None => None,
+        Some((None, _)) => Some(AnnotationsRead::Missing(Presence::Absent)),
+        Some((_, Some(_))) => Some(AnnotationsRead::Missing(Presence::Deleted)),
+        Some((Some(revision), None)) if known == Some(revision) => Some(AnnotationsRead::Unchanged),
+        Some((Some(revision), None)) => Some(AnnotationsRead::Rendered(render(tx, key, revision)?)),
     })
+}
+
+fn render(tx: &Transaction, key: &ImageKey, revision: i64) -> anyhow::Result<RenderedAnnotations> {
+    let mut ask = tx.prepare_cached(
+        "SELECT id, label_id, geometry, attributes, created_by, created_at, updated_by, updated_at, version
+         FROM annotations WHERE project_id = ?1 AND image_id = ?2 AND NOT deleted ORDER BY created_at, id",
+    )?;
+    let mut rows = ask.query([key.project.as_str(), key.image.as_str()])?;
+    let mut rendering = Rendering::begin();
+    while let Some(row) = rows.next()? {
+        rendering.push(&AnnotationRow {
+            id: row.get_ref(0)?.as_str()?,
+            project_id: key.project.as_str(),
+            image_id: key.image.as_str(),
+            label_id: row.get_ref(1)?.as_str_or_null()?,
+            geometry: serde_json::from_str(row.get_ref(2)?.as_str()?)?,
+            attributes: serde_json::from_str(row.get_ref(3)?.as_str()?)?,
+            created_by: row.get(4)?,
+            created_at: row.get::<_, Millis>(5)?.0,
+            updated_by: row.get(6)?,
+            updated_at: row.get::<_, Millis>(7)?.0,
+            version: row.get(8)?,
+        })?;
+    }
+    Ok(rendering.end(revision))
 }
 
 pub(super) fn history(
     tx: &Transaction,
     id: &AnnotationId,
-) -> anyhow::Result<Option<(ImageKey, Vec<AnnotationVersion>)>> {
-    let Some(stored) = stored(tx, id)? else {
-        return Ok(None);
-    };
+    reader: UserId,
+) -> anyhow::Result<Option<Vec<AnnotationVersion>>> {
+    let place = tx
+        .prepare_cached("SELECT project_id FROM annotations WHERE id = ?1")?
+        .query_row([id.as_str()], |row| Ok(ProjectId(row.get(0)?)))
+        .optional()?;
+    match place {
+        Some(project) => if_member(tx, &project, reader, || versions(tx, id)),
+        None => Ok(None),
+    }
+}
+
+fn versions(tx: &Transaction, id: &AnnotationId) -> anyhow::Result<Vec<AnnotationVersion>> {
     let versions = tx
         .prepare_cached("SELECT * FROM annotation_versions WHERE annotation_id = ?1 ORDER BY version")?
         .query_map([id.as_str()], |row| {
@@ -109,7 +154,7 @@ pub(super) fn history(
             })
         })?
         .collect::<Result<_, _>>()?;
-    Ok(Some((image_of(&stored.annotation), versions)))
+    Ok(versions)
 }
 
 fn image_of(annotation: &Annotation) -> ImageKey {
