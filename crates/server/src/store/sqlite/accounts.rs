@@ -88,7 +88,6 @@ pub(super) fn begin_session(
     lifetime: Duration,
 ) -> anyhow::Result<()> {
     let now = now(tx)?;
-    tx.execute("DELETE FROM sessions WHERE expires_at <= ?1", [Millis(now)])?;
     tx.execute(
         "INSERT INTO sessions (user_id, expires_at) VALUES (?1, ?2)",
         params![user.0, Millis(now + lifetime)],

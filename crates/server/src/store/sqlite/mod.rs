@@ -18,7 +18,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 use tokio::sync::oneshot;
 
 use super::{
-    Account, Added, AnnotationVersion, AnnotationsRead, Authorise, Deletion, Ended, Identity, ImageKey,
+    Account, Added, AnnotationVersion, AnnotationsRead, Authorise, Deletion, Ended, Identity, ImageKey, Kept,
     LabelOutcome, LabelRule, LockOutcome, LockQuestion, LockRule, Member, NewImage, NewProject, NewUser,
     Permitted, Presence, Result, RoleChange, RoleOutcome, RoleRule, Save, SaveReport, Store, StoreError,
     TokenHash,
@@ -32,6 +32,7 @@ mod locks;
 pub mod migrations;
 mod projects;
 mod saves;
+mod tidy;
 
 /// Older ones have a bug that can corrupt a WAL database (fixed in 3.51.3).
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -351,6 +352,10 @@ impl Store for SqliteStore {
     async fn newest_change(&self, project: &ProjectId) -> Result<Cursor> {
         let project = project.clone();
         self.read(move |tx| changes::newest(tx, &project)).await
+    }
+
+    async fn tidy(&self, kept: Kept) -> Result<usize> {
+        self.write(move |tx| tidy::tidy(tx, kept)).await
     }
 }
 
