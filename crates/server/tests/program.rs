@@ -11,7 +11,7 @@ use lockstep_server::demo::{DEMO_PEOPLE, DEMO_PROJECT};
 use lockstep_wire::routes;
 use reqwest::Method;
 use serde_json::{Value, json};
-use world::{PATIENCE, picture, until};
+use world::{PATIENCE, picture, tinted_picture, until};
 
 fn program(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep-server"));
@@ -273,7 +273,7 @@ async fn an_operator_sets_a_project_up_beside_a_running_server() {
     let pictures = data.join("pictures");
     std::fs::create_dir_all(pictures.join("north")).expect("folders");
     std::fs::write(pictures.join("a.png"), picture()).expect("a file");
-    std::fs::write(pictures.join("north/a.png"), picture()).expect("a file");
+    std::fs::write(pictures.join("north/a.png"), tinted_picture(7)).expect("a file");
     std::fs::write(pictures.join("notes.txt"), "not a picture").expect("a file");
     let pictures = pictures.to_str().expect("a path");
     let report = done(data, &["import", "--project", "p", pictures]);

@@ -78,6 +78,10 @@ number_id!(
     UserId
 );
 number_id!(
+    /// A token made for a script.
+    TokenId
+);
+number_id!(
     /// The number a save is based on; grows by one with each save of an annotation.
     Version
 );

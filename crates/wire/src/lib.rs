@@ -15,7 +15,10 @@ pub mod projects;
 pub mod refusal;
 pub mod routes;
 
-pub use accounts::{LoginRequest, RefreshRequest, Tokens, User};
+pub use accounts::{
+    ApiToken, LoginRequest, LogoutRequest, MadeToken, NewToken, PasswordChange, RefreshRequest, TokenScope,
+    Tokens, User,
+};
 pub use annotations::{
     Annotation, AnnotationFields, CreateAnnotation, ImageAnnotations, Removed, SaveContext, Saved,
     UpdateAnnotation,
@@ -24,7 +27,8 @@ pub use api::{Answer, Api, ApiError};
 pub use changes::{Change, ChangePage, ServerEvent};
 pub use geometry::Geometry;
 pub use ids::{
-    AnnotationId, ClientId, Cursor, Generation, IdempotencyKey, ImageId, LabelId, ProjectId, UserId, Version,
+    AnnotationId, ClientId, Cursor, Generation, IdempotencyKey, ImageId, LabelId, ProjectId, TokenId, UserId,
+    Version,
 };
 pub use images::{Image, ImagePage};
 pub use locks::{

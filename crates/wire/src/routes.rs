@@ -22,6 +22,12 @@ pub const LOGOUT: &str = "/auth/logout";
 /// `GET`
 pub const ME: &str = "/auth/me";
 /// `POST`
+pub const PASSWORD: &str = "/auth/password";
+/// `GET`, `POST`
+pub const TOKENS: &str = "/auth/tokens";
+/// `DELETE`
+pub const TOKEN: &str = "/auth/tokens/{tid}";
+/// `POST`
 pub const ACQUIRE: &str = "/image-locks/acquire";
 /// `GET`
 pub const LOCKS: &str = "/image-locks/{pid}";

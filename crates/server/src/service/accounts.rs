@@ -81,12 +81,14 @@ impl Service {
             .store
             .continue_session(token_hash(refresh_token), next_hash, lifetime)
             .await?;
-        self.tokens(user.ok_or_else(sign_in)?, next)
+        let (_, user) = user.ok_or_else(sign_in)?;
+        self.tokens(user, next)
     }
 
     /// Ends the session a refresh token belongs to.
     pub async fn logout(&self, refresh_token: &str) -> Answer<()> {
-        Ok(self.store.end_session(token_hash(refresh_token)).await?)
+        self.store.end_session(token_hash(refresh_token), false).await?;
+        Ok(())
     }
 
     /// Whose account this is.

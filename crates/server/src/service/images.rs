@@ -6,7 +6,7 @@ use lockstep_wire::{Answer, Image, ImageId, ImagePage, ProjectId, UserId};
 use super::{
     MAY_MANAGE, Service, check_text, image_is_gone, internal, invalid, no_such_image, no_such_project,
 };
-use crate::store::{Added, Deletion, ImageKey, NewImage, Presence};
+use crate::store::{Added, AddedImage, Deletion, ImageKey, NewImage, Presence};
 
 /// Images of one page unless asked for fewer or more.
 const PAGE: u32 = 500;
@@ -78,20 +78,19 @@ impl Service {
             media_type: picture.media_type.into(),
             content_hash,
             added_by: user,
+            unless_present: !named,
         };
         let mut added = self.store.add_image(image.clone(), MAY_MANAGE).await??;
-        if added == Added::Taken && !named {
+        if added == AddedImage::Taken && !named {
             // Another picture of the same name, or one that was deleted: it gets an id of its own.
-            if let Some((Presence::Live, Some(there))) = self.store.image(&image.key, user).await?
-                && there.content_hash == image.content_hash
-            {
-                return Ok(Added::Taken);
-            }
             image.key.image = ImageId(uuid::Uuid::now_v7().to_string());
             added = self.store.add_image(image, MAY_MANAGE).await??;
         }
         self.changed(project).await?;
-        Ok(added)
+        Ok(match added {
+            AddedImage::New(image) => Added::New(image),
+            AddedImage::Present(_) | AddedImage::Taken => Added::Taken,
+        })
     }
 
     /// Deletes an image; whoever was editing it learns so at his next save.

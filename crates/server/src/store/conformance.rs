@@ -9,14 +9,15 @@ use chrono::Duration as Span;
 use lockstep_wire::changes::ReleaseReason;
 use lockstep_wire::{
     Annotation, AnnotationFields, AnnotationId, Change, ClientId, Cursor, Generation, Geometry,
-    IdempotencyKey, Image, ImageAnnotations, ImageId, Label, Lock, ProjectId, Refusal, Role, User, UserId,
-    Version,
+    IdempotencyKey, Image, ImageAnnotations, ImageId, Label, Lock, ProjectId, Refusal, Role, TokenScope,
+    User, UserId, Version,
 };
 
 use super::{
-    Added, AnnotationsRead, Authorise, Deletion, Ended, ImageKey, Kept, LockDecision, LockOutcome,
-    LockQuestion, LockRule, LockScene, NewImage, NewProject, NewUser, Party, Permitted, Presence, RoleChange,
-    RoleOutcome, Save, SaveDecision, SaveOutcome, SaveQuestion, SaveScene, Store, WriteDone,
+    Added, AddedImage, AnnotationsRead, Authorise, Credential, Deletion, Ended, ImageKey, LockDecision,
+    LockOutcome, LockQuestion, LockRule, LockScene, NewApiToken, NewImage, NewProject, NewUser, Party,
+    Permitted, Presence, RoleChange, RoleOutcome, Save, SaveDecision, SaveOutcome, SaveQuestion, SaveScene,
+    SessionId, Store, TokenHash, WriteDone,
 };
 
 const LEASE: Span = Span::minutes(5);
@@ -24,9 +25,17 @@ const LEASE: Span = Span::minutes(5);
 /// Everything a store must do. It must be empty.
 pub(super) async fn run(store: &dyn Store) {
     accounts_are_found_by_their_email_however_it_is_written(store).await;
-    a_refresh_token_is_good_twice_in_a_minute_and_a_stolen_one_ends_the_session(store).await;
+    a_refresh_token_is_honoured_once_more_while_its_successor_is_unused(store).await;
+    a_refresh_token_is_not_honoured_once_its_successor_was_used(store).await;
+    a_refresh_token_used_a_third_time_revokes_its_family(store).await;
+    two_who_go_on_from_one_refresh_token_end_its_family(store).await;
+    a_session_ends_by_a_sign_out_and_by_time(store).await;
+    a_sign_out_everywhere_ends_every_session_of_that_user_alone(store).await;
+    another_password_ends_the_other_sessions(store).await;
+    a_scripts_token_is_good_until_it_lapses_or_is_deleted(store).await;
     a_stranger_has_no_role_and_a_member_the_one_he_was_given(store).await;
     images_come_in_pages_and_a_deleted_one_never_ends_the_list_early(store).await;
+    a_picture_that_is_there_is_found_by_its_content_where_that_is_asked(store).await;
     a_stranger_reads_nothing_and_writes_only_what_the_rule_allows(store).await;
     annotations_are_read_with_the_revision_they_are_of(store).await;
     a_scene_tells_who_holds_an_image_and_generations_only_grow(store).await;
@@ -36,7 +45,6 @@ pub(super) async fn run(store: &dyn Store) {
     a_refused_save_leaves_nothing(store).await;
     a_regranted_lock_is_the_same_partys_under_a_new_generation(store).await;
     the_feed_shows_each_thing_once_at_its_newest_and_skips_none(store).await;
-    what_nobody_will_ask_for_again_is_forgotten_and_nothing_else(store).await;
 }
 
 async fn user(store: &dyn Store, name: &str) -> User {
@@ -80,7 +88,7 @@ async fn image(store: &dyn Store, project: &str, id: &str, added_by: UserId) -> 
     let new = new_image(project, id, added_by);
     let key = new.key.clone();
     let added = store.add_image(new, anyone).await.expect("an outcome");
-    assert!(matches!(added, Ok(Added::New(_))));
+    assert!(matches!(added, Ok(AddedImage::New(_))));
     key
 }
 
@@ -96,6 +104,7 @@ fn new_image(project: &str, id: &str, added_by: UserId) -> NewImage {
         media_type: "image/png".into(),
         content_hash: "00".into(),
         added_by,
+        unless_present: false,
     }
 }
 
@@ -124,42 +133,217 @@ async fn accounts_are_found_by_their_email_however_it_is_written(store: &dyn Sto
     );
 }
 
-async fn a_refresh_token_is_good_twice_in_a_minute_and_a_stolen_one_ends_the_session(store: &dyn Store) {
-    let ann = user(store, "ann").await;
-    let day = Duration::from_secs(86_400);
-    let token = |number: u8| [number; 32];
-    store
-        .begin_session(ann.id, token(1), day)
-        .await
-        .expect("a session");
-    let proceed = async |from, to| {
-        store
-            .continue_session(token(from), token(to), day)
-            .await
-            .expect("an answer")
-    };
-    assert_eq!(proceed(1, 2).await, Some(ann.clone()), "the first time");
-    assert_eq!(
-        proceed(1, 3).await,
-        Some(ann.clone()),
-        "the answer may have been lost"
-    );
-    assert_eq!(proceed(2, 4).await, Some(ann.clone()), "and may yet arrive");
-    assert_eq!(proceed(1, 5).await, None, "a third time it is someone else's");
-    assert_eq!(proceed(4, 6).await, None, "and nobody goes on");
-    assert_eq!(proceed(9, 7).await, None, "nor by a token never given");
+const DAY: Duration = Duration::from_secs(86_400);
 
-    store
-        .begin_session(ann.id, token(8), day)
+/// Hashes that nothing else here uses: `story` keeps those of different tests apart.
+fn tokens(story: u8) -> impl Fn(u8) -> TokenHash {
+    move |number| [story, number].repeat(16).try_into().expect("32 bytes")
+}
+
+/// Signs someone in and tries exchanges, each of which may succeed.
+async fn exchanges(store: &dyn Store, story: u8, pairs: &[(u8, u8, bool, &str)]) -> SessionId {
+    let ann = user(store, "ann").await;
+    let token = tokens(story);
+    let session = store
+        .begin_session(ann.id, token(1), DAY)
         .await
         .expect("a session");
-    store.end_session(token(8)).await.expect("a sign-out");
-    assert_eq!(proceed(8, 10).await, None);
-    store
-        .begin_session(ann.id, token(11), Duration::ZERO)
-        .await
-        .expect("a session");
-    assert_eq!(proceed(11, 12).await, None, "it has lapsed");
+    for (from, to, honoured, why) in pairs {
+        let answer = store
+            .continue_session(token(*from), token(*to), DAY)
+            .await
+            .expect("an answer");
+        assert_eq!(answer, honoured.then(|| (session, ann.clone())), "{why}");
+    }
+    session
+}
+
+async fn a_refresh_token_is_honoured_once_more_while_its_successor_is_unused(store: &dyn Store) {
+    let pairs = [
+        (1, 2, true, "the first time"),
+        (1, 3, true, "the answer may have been lost"),
+        (3, 4, true, "the session goes on from the answer that came"),
+        (4, 5, true, "and on"),
+    ];
+    let live = exchanges(store, 1, &pairs).await;
+    let ended = store.ended_credentials(DAY).await.expect("a list");
+    assert!(!ended.contains(&Credential::Session(live)));
+}
+
+async fn a_refresh_token_is_not_honoured_once_its_successor_was_used(store: &dyn Store) {
+    let pairs = [
+        (1, 2, true, "the first time"),
+        (2, 3, true, "the answer came"),
+        (
+            1,
+            4,
+            false,
+            "within a minute, but the answer was not lost: it was stolen",
+        ),
+        (3, 5, false, "its family is revoked"),
+    ];
+    let ended = exchanges(store, 2, &pairs).await;
+    let list = store.ended_credentials(DAY).await.expect("a list");
+    assert!(list.contains(&Credential::Session(ended)));
+}
+
+async fn a_refresh_token_used_a_third_time_revokes_its_family(store: &dyn Store) {
+    let pairs = [
+        (1, 2, true, "the first time"),
+        (1, 3, true, "once more"),
+        (1, 4, false, "a third time it is someone else's"),
+        (2, 5, false, "and nobody goes on"),
+        (3, 6, false, "from neither answer"),
+        (9, 7, false, "nor by a token never given"),
+    ];
+    exchanges(store, 3, &pairs).await;
+}
+
+async fn two_who_go_on_from_one_refresh_token_end_its_family(store: &dyn Store) {
+    let pairs = [
+        (1, 2, true, "the first time"),
+        (1, 3, true, "once more"),
+        (2, 4, true, "the first answer came late, but came"),
+        (3, 5, false, "and someone else had the second"),
+        (4, 6, false, "nobody goes on"),
+    ];
+    exchanges(store, 4, &pairs).await;
+}
+
+async fn a_session_ends_by_a_sign_out_and_by_time(store: &dyn Store) {
+    let ann = user(store, "ann").await;
+    let token = tokens(5);
+    let begin = async |number, lifetime| {
+        store
+            .begin_session(ann.id, token(number), lifetime)
+            .await
+            .expect("a session")
+    };
+    let session = begin(1, DAY).await;
+    let proceed = async |from, to| {
+        let answer = store.continue_session(token(from), token(to), DAY).await;
+        answer.expect("an answer").is_some()
+    };
+    assert!(proceed(1, 2).await);
+    assert_eq!(
+        store.end_session(token(2), false).await.expect("a sign-out"),
+        [session]
+    );
+    assert!(!proceed(2, 3).await);
+    assert_eq!(store.end_session(token(2), false).await.expect("an answer"), []);
+    let ended = store.ended_credentials(DAY).await.expect("a list");
+    assert!(ended.contains(&Credential::Session(session)));
+    begin(11, Duration::ZERO).await;
+    assert!(!proceed(11, 12).await, "it has lapsed");
+}
+
+async fn a_sign_out_everywhere_ends_every_session_of_that_user_alone(store: &dyn Store) {
+    let (eve, ben) = (user(store, "eve").await, user(store, "ben").await);
+    let token = tokens(6);
+    let begin = async |user: &User, number| {
+        store
+            .begin_session(user.id, token(number), DAY)
+            .await
+            .expect("a session")
+    };
+    let eves = [begin(&eve, 1).await, begin(&eve, 2).await, begin(&eve, 3).await];
+    begin(&ben, 4).await;
+    let mut ended = store.end_session(token(2), true).await.expect("a sign-out");
+    ended.sort_by_key(|session| session.0);
+    assert_eq!(ended, eves);
+    let proceed = async |from, to| {
+        let answer = store.continue_session(token(from), token(to), DAY).await;
+        answer.expect("an answer").is_some()
+    };
+    for number in 1..=3 {
+        assert!(!proceed(number, number + 10).await);
+    }
+    assert!(proceed(4, 14).await, "Ben is signed in");
+}
+
+async fn another_password_ends_the_other_sessions(store: &dyn Store) {
+    let fay = user(store, "fay").await;
+    let token = tokens(7);
+    let begin = async |number| {
+        store
+            .begin_session(fay.id, token(number), DAY)
+            .await
+            .expect("a session")
+    };
+    let (here, there) = (begin(1).await, begin(2).await);
+    let ended = store.set_password(fay.id, "new".into(), Some(here)).await;
+    assert_eq!(ended.expect("a change"), [there]);
+    let hash = async || {
+        let account = store.account(&fay.email).await.expect("a look");
+        account.expect("an account").password_hash
+    };
+    assert_eq!(hash().await, "new");
+    let answer = store.continue_session(token(1), token(3), DAY).await;
+    assert!(answer.expect("an answer").is_some(), "who changed it stays");
+    let ended = store.set_password(fay.id, "newer".into(), None).await;
+    assert_eq!(ended.expect("a change"), [here], "nobody stays");
+
+    let rehash = async |before: &str, after: &str| {
+        let done = store.rehash_password(fay.id, before.into(), after.into()).await;
+        done.expect("an answer");
+    };
+    rehash("new", "of the old one").await;
+    assert_eq!(hash().await, "newer", "it was changed meanwhile");
+    rehash("newer", "better").await;
+    assert_eq!(hash().await, "better");
+}
+
+async fn a_scripts_token_is_good_until_it_lapses_or_is_deleted(store: &dyn Store) {
+    let (gil, ben) = (user(store, "gil").await, user(store, "ben").await);
+    let hash = tokens(8);
+    let make = async |number, scope, lifetime| {
+        let token = NewApiToken {
+            user: gil.id,
+            hash: hash(number),
+            name: format!("script {number}"),
+            scope,
+            lifetime,
+        };
+        store.add_api_token(token).await.expect("a token")
+    };
+    let reader = make(1, TokenScope::ReadOnly, None).await;
+    let writer = make(2, TokenScope::ReadWrite, Some(DAY)).await;
+    let lapsed = make(3, TokenScope::ReadWrite, Some(Duration::ZERO)).await;
+    assert_eq!((reader.expires_at, reader.last_used_at), (None, None));
+    assert_eq!(writer.expires_at, Some(writer.created_at + DAY));
+    assert_eq!(
+        store.api_tokens(gil.id).await.expect("a list"),
+        [reader.clone(), writer.clone(), lapsed]
+    );
+    assert_eq!(store.api_tokens(ben.id).await.expect("a list"), []);
+
+    let good = async |number| store.use_api_token(hash(number)).await.expect("a look");
+    let found = good(1).await.expect("it is good");
+    assert_eq!(
+        (found.id, found.user, found.scope, found.expires_in),
+        (reader.id, gil.id, TokenScope::ReadOnly, None)
+    );
+    let found = good(2).await.expect("it is good");
+    assert!(found.expires_in.is_some_and(|left| left <= DAY));
+    assert_eq!(good(3).await, None, "it has lapsed");
+    assert_eq!(good(9).await, None, "nobody made it");
+    let used = async || store.api_tokens(gil.id).await.expect("a list")[0].last_used_at;
+    let first = used().await.expect("it was used");
+    good(1).await.expect("it is good");
+    assert_eq!(used().await, Some(first), "to the minute is enough");
+
+    let delete = async |who: &User| {
+        let deleted = store.delete_api_token(who.id, reader.id).await;
+        deleted.expect("an answer")
+    };
+    assert!(!delete(&ben).await, "it is not his");
+    assert!(delete(&gil).await);
+    assert!(!delete(&gil).await);
+    assert_eq!(good(1).await, None);
+    assert_eq!(store.api_tokens(gil.id).await.expect("a list").len(), 2);
+    let ended = store.ended_credentials(DAY).await.expect("a list");
+    assert!(ended.contains(&Credential::ApiToken(reader.id)));
+    assert!(!ended.contains(&Credential::ApiToken(writer.id)));
 }
 
 async fn a_stranger_has_no_role_and_a_member_the_one_he_was_given(store: &dyn Store) {
@@ -211,6 +395,45 @@ async fn images_come_in_pages_and_a_deleted_one_never_ends_the_list_early(store:
     assert_eq!(presence, Presence::Deleted);
     assert_eq!(page(Some("b")).await, ("cd".into(), Some("d".into())));
     assert_eq!(page(Some("d")).await, ("i".into(), None));
+}
+
+async fn a_picture_that_is_there_is_found_by_its_content_where_that_is_asked(store: &dyn Store) {
+    let (ann, _) = project(store, "content").await;
+    let add = async |id: &str, content: &str, unless_present| {
+        let new = NewImage {
+            content_hash: content.into(),
+            unless_present,
+            ..new_image("content", id, ann.id)
+        };
+        let added = store.add_image(new, anyone).await.expect("an outcome");
+        added.expect("anyone may")
+    };
+    let AddedImage::New(first) = add("first", "aa", true).await else {
+        panic!("it is new")
+    };
+    assert_eq!(
+        add("second", "aa", true).await,
+        AddedImage::Present(first.clone())
+    );
+    assert_eq!(add("first", "bb", true).await, AddedImage::Taken);
+    let key = ImageKey {
+        project: "content".into(),
+        image: first.id,
+    };
+    delete(store, &key, &ann).await;
+    assert!(
+        matches!(add("third", "aa", true).await, AddedImage::New(_)),
+        "the one that was deleted does not count"
+    );
+    assert!(
+        matches!(add("fourth", "aa", false).await, AddedImage::New(_)),
+        "nobody asked"
+    );
+    assert_eq!(
+        add("first", "aa", false).await,
+        AddedImage::Taken,
+        "an id is never used again"
+    );
 }
 
 fn anyone(_: Option<Role>) -> Permitted<()> {
@@ -842,83 +1065,4 @@ async fn the_feed_shows_each_thing_once_at_its_newest_and_skips_none(store: &dyn
         matches!(&page.changes[1], Change::ImageDeleted { id, .. } if *id == ImageId::from("i")),
     ];
     assert_eq!(gone, [true, true]);
-}
-
-async fn what_nobody_will_ask_for_again_is_forgotten_and_nothing_else(store: &dyn Store) {
-    let (ann, key) = project(store, "tidy").await;
-    let me = party(&ann, Some("a"));
-    let keyed = SaveQuestion {
-        key: Some((IdempotencyKey::from("tidy-k"), vec![1])),
-        ..question(&key, &me, "tidy-a")
-    };
-    save(
-        store,
-        keyed.clone(),
-        write_next(key.clone(), "tidy-a", 1.0, false, None),
-    )
-    .await;
-    // Two grants that ended and one that lives; on another image one alone, which ended.
-    for _ in 0..3 {
-        lock(store, &key, &me, None, grant_for(LEASE)).await;
-    }
-    let other = image(store, "tidy", "other", ann.id).await;
-    lock(store, &other, &me, None, grant_for(LEASE)).await;
-    lock(store, &other, &me, None, |_| LockDecision::End {
-        reason: ReleaseReason::Released,
-        hold_until: None,
-    })
-    .await;
-    let (day, token) = (Duration::from_secs(86_400), |number: u8| [100 + number; 32]);
-    store
-        .begin_session(ann.id, token(1), day)
-        .await
-        .expect("a session");
-    let proceed = async |from, to| {
-        let user = store.continue_session(token(from), token(to), day).await;
-        user.expect("an answer").is_some()
-    };
-    assert!(proceed(1, 2).await);
-
-    let remembered = async || {
-        let (scene, _) = save(store, keyed.clone(), |_| {
-            SaveDecision::Refuse(Refusal::Invalid.because("no"))
-        })
-        .await;
-        let mut grants = Vec::new();
-        for generation in 1..=3 {
-            let scene = look(store, &key, &me, Some(Generation(generation))).await;
-            grants.push(scene.named.is_some());
-        }
-        let alone = look(store, &other, &me, None).await.own_last;
-        (scene.applied.is_some(), grants, alone.is_some())
-    };
-    let tidy = async |kept| while store.tidy(kept).await.expect("a step") > 0 {};
-    tidy(Kept::LONG).await;
-    assert_eq!(
-        remembered().await,
-        (true, vec![true; 3], true),
-        "all of it is young"
-    );
-
-    let nothing_is_kept = Kept {
-        keys: Duration::ZERO,
-        grants: Duration::ZERO,
-        tokens: Duration::ZERO,
-    };
-    tidy(nothing_is_kept).await;
-    assert_eq!(
-        remembered().await,
-        (false, vec![false, false, true], true),
-        "but for an image's newest grant"
-    );
-    assert_eq!(
-        store
-            .history(&"tidy-a".into(), ann.id)
-            .await
-            .expect("a look")
-            .map(|all| all.len()),
-        Some(1)
-    );
-    assert!(!proceed(1, 3).await, "a token that was exchanged is forgotten");
-    assert!(proceed(2, 4).await, "and its session goes on");
 }

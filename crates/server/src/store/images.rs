@@ -1,6 +1,6 @@
 //! A project's pictures, as rows; their bytes are in `blobs`.
 
-use lockstep_wire::{ImageId, ProjectId, UserId};
+use lockstep_wire::{Image, ImageId, ProjectId, UserId};
 
 use super::Ended;
 
@@ -30,6 +30,19 @@ pub struct NewImage {
     pub content_hash: String,
     /// Who adds it.
     pub added_by: UserId,
+    /// Add nothing where the project has a live image of this content.
+    pub unless_present: bool,
+}
+
+/// What came of adding an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddedImage {
+    /// Here it is.
+    New(Image),
+    /// Nothing: the project has this one, of the same content.
+    Present(Image),
+    /// Nothing: its id is in use, perhaps by one that was deleted.
+    Taken,
 }
 
 /// Whether a thing is there.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lockstep_wire::{
-    AnnotationId, ChangePage, Cursor, Image, ImagePage, Label, LabelId, Lock, Project, ProjectId,
-    RefusalDetail, Role, User, UserId,
+    AnnotationId, ApiToken, ChangePage, Cursor, Image, ImagePage, Label, LabelId, Lock, Project, ProjectId,
+    RefusalDetail, Role, TokenId, User, UserId,
 };
 
 mod accounts;
@@ -22,13 +22,12 @@ mod locks;
 mod projects;
 mod saves;
 pub mod sqlite;
-mod tidy;
 
-pub use accounts::{Account, Identity, NewUser, TokenHash};
+pub use accounts::{Account, Credential, GoodToken, Identity, NewApiToken, NewUser, SessionId, TokenHash};
 pub use annotations::{AnnotationsRead, RenderedAnnotations};
 pub use changes::Announcement;
 pub use database::{Database, Standing};
-pub use images::{Deletion, ImageKey, NewImage, Presence};
+pub use images::{AddedImage, Deletion, ImageKey, NewImage, Presence};
 pub use locks::{
     Attempt, Ended, Ending, Hold, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene, Party,
     PastGrant, outage,
@@ -40,7 +39,6 @@ pub use saves::{
     AnnotationVersion, Applied, Save, SaveDecision, SaveOutcome, SaveQuestion, SaveReport, SaveRule,
     SaveScene, Stored, WriteDone,
 };
-pub use tidy::Kept;
 
 /// Why a store could not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -87,18 +85,38 @@ pub trait Store: Send + Sync + 'static {
     async fn account(&self, email: &str) -> Result<Option<Account>>;
     /// Finds one by its number.
     async fn user(&self, id: UserId) -> Result<Option<User>>;
+    /// Puts a better hash of the same password in the place of `before`, if that is still there.
+    async fn rehash_password(&self, user: UserId, before: String, after: String) -> Result<()>;
+    /// Gives an account another password, and ends its sessions but one. Says which it ended.
+    async fn set_password(
+        &self,
+        user: UserId,
+        password_hash: String,
+        keep: Option<SessionId>,
+    ) -> Result<Vec<SessionId>>;
     /// A sign-in: its first refresh token.
-    async fn begin_session(&self, user: UserId, token: TokenHash, lifetime: Duration) -> Result<()>;
-    /// Exchanges a refresh token for the next. A token that was exchanged before is honoured once more shortly after
-    /// (the answer may have been lost); later it is a stolen one, and ends its session.
+    async fn begin_session(&self, user: UserId, token: TokenHash, lifetime: Duration) -> Result<SessionId>;
+    /// Exchanges a refresh token for the next. A token that was exchanged before is honoured once more shortly after, as
+    /// long as nobody used what it was exchanged for (the answer may have been lost); else it is a stolen one, and ends
+    /// its session.
     async fn continue_session(
         &self,
         token: TokenHash,
         next: TokenHash,
         lifetime: Duration,
-    ) -> Result<Option<User>>;
-    /// A sign-out.
-    async fn end_session(&self, token: TokenHash) -> Result<()>;
+    ) -> Result<Option<(SessionId, User)>>;
+    /// A sign-out: of the token's session, or of every session of its user. Says which it ended.
+    async fn end_session(&self, token: TokenHash, everywhere: bool) -> Result<Vec<SessionId>>;
+    /// Makes a token for a script.
+    async fn add_api_token(&self, token: NewApiToken) -> Result<ApiToken>;
+    /// A user's tokens that were not deleted, the oldest first.
+    async fn api_tokens(&self, user: UserId) -> Result<Vec<ApiToken>>;
+    /// Ends one of them. Says whether it was there.
+    async fn delete_api_token(&self, user: UserId, id: TokenId) -> Result<bool>;
+    /// Finds a token that is good, and notes, coarsely, that it was used.
+    async fn use_api_token(&self, token: TokenHash) -> Result<Option<GoodToken>>;
+    /// What was ended before its time within the last while, by any server on this database.
+    async fn ended_credentials(&self, within: Duration) -> Result<Vec<Credential>>;
 
     /// Makes a project with its first member.
     async fn add_project(&self, project: NewProject) -> Result<Added<Project>>;
@@ -125,7 +143,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<LabelOutcome>;
 
     /// Adds an image, if whoever adds it may.
-    async fn add_image(&self, image: NewImage, may: Authorise) -> Result<Permitted<Added<Image>>>;
+    async fn add_image(&self, image: NewImage, may: Authorise) -> Result<Permitted<AddedImage>>;
     /// A page of a project's live images.
     async fn images(
         &self,
@@ -169,8 +187,4 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<ChangePage>>;
     /// The newest place in a project's feed.
     async fn newest_change(&self, project: &ProjectId) -> Result<Cursor>;
-
-    /// Forgets a bounded number of things of each kind that are older than they are kept for, and expired sessions.
-    /// Says how many went; none when there is nothing left to do.
-    async fn tidy(&self, kept: Kept) -> Result<usize>;
 }

@@ -124,8 +124,13 @@ async fn people(service: &Service) {
 
 /// A tiny real one.
 pub fn picture() -> Vec<u8> {
+    tinted_picture(90)
+}
+
+/// As large, and different for each tint.
+pub fn tinted_picture(tint: u8) -> Vec<u8> {
     let mut content = std::io::Cursor::new(Vec::new());
-    let pixels = image::RgbImage::from_fn(32, 20, |x, y| image::Rgb([x as u8 * 8, y as u8 * 12, 90]));
+    let pixels = image::RgbImage::from_fn(32, 20, |x, y| image::Rgb([x as u8 * 8, y as u8 * 12, tint]));
     pixels
         .write_to(&mut content, image::ImageFormat::Png)
         .expect("a PNG");

@@ -8,7 +8,7 @@ use super::changes::{Kind, record};
 use super::clock::{Millis, now};
 use super::locks;
 use super::projects::role;
-use crate::store::{Added, Authorise, Deletion, ImageKey, NewImage, Permitted, Presence};
+use crate::store::{AddedImage, Authorise, Deletion, ImageKey, NewImage, Permitted, Presence};
 
 const COLUMNS: &str =
     "id, file_name, width, height, media_type, content_hash, annotation_count, revision, deleted_at";
@@ -30,16 +30,29 @@ pub(super) fn add_image(
     tx: &Transaction,
     image: &NewImage,
     may: Authorise,
-) -> anyhow::Result<Permitted<Added<Image>>> {
+) -> anyhow::Result<Permitted<AddedImage>> {
     let key = &image.key;
     if let Err(refusal) = may(role(tx, &key.project, image.added_by)?) {
         return Ok(Err(refusal));
+    }
+    let present = tx
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM images
+             WHERE ?3 AND project_id = ?1 AND content_hash = ?2 AND deleted_at IS NULL LIMIT 1"
+        ))?
+        .query_row(
+            params![key.project.as_str(), image.content_hash, image.unless_present],
+            image_of,
+        )
+        .optional()?;
+    if let Some(present) = present {
+        return Ok(Ok(AddedImage::Present(present)));
     }
     let taken = tx
         .prepare_cached("SELECT 1 FROM images WHERE project_id = ?1 AND id = ?2")?
         .exists([key.project.as_str(), key.image.as_str()])?;
     if taken {
-        return Ok(Ok(Added::Taken));
+        return Ok(Ok(AddedImage::Taken));
     }
     let revision = record(tx, &key.project, Kind::Image, key.image.as_str())?.0;
     tx.execute(
@@ -52,7 +65,7 @@ pub(super) fn add_image(
             ":hash": image.content_hash, ":revision": revision, ":by": image.added_by.0, ":now": Millis(now(tx)?),
         },
     )?;
-    Ok(Ok(Added::New(Image {
+    Ok(Ok(AddedImage::New(Image {
         id: key.image.clone(),
         file_name: image.file_name.clone(),
         width: image.width,

@@ -11,17 +11,17 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, ensure};
 use async_trait::async_trait;
 use lockstep_wire::{
-    AnnotationId, ChangePage, Cursor, Image, ImagePage, Label, LabelId, Lock, Project, ProjectId, Role, User,
-    UserId,
+    AnnotationId, ApiToken, ChangePage, Cursor, Image, ImagePage, Label, LabelId, Lock, Project, ProjectId,
+    Role, TokenId, User, UserId,
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::{
-    Account, Added, AnnotationVersion, AnnotationsRead, Authorise, Deletion, Ended, Identity, ImageKey, Kept,
-    LabelOutcome, LabelRule, LockOutcome, LockQuestion, LockRule, Member, NewImage, NewProject, NewUser,
-    Permitted, Presence, Result, RoleChange, RoleOutcome, RoleRule, Save, SaveReport, Store, StoreError,
-    TokenHash,
+    Account, Added, AddedImage, AnnotationVersion, AnnotationsRead, Authorise, Credential, Deletion, Ended,
+    GoodToken, Identity, ImageKey, LabelOutcome, LabelRule, LockOutcome, LockQuestion, LockRule, Member,
+    NewApiToken, NewImage, NewProject, NewUser, Permitted, Presence, Result, RoleChange, RoleOutcome,
+    RoleRule, Save, SaveReport, SessionId, Store, StoreError, TokenHash,
 };
 
 mod accounts;
@@ -32,7 +32,6 @@ mod locks;
 pub mod migrations;
 mod projects;
 mod saves;
-mod tidy;
 
 /// Older ones have a bug that can corrupt a WAL database (fixed in 3.51.3).
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -210,7 +209,22 @@ impl Store for SqliteStore {
         self.read(move |tx| accounts::user(tx, id)).await
     }
 
-    async fn begin_session(&self, user: UserId, token: TokenHash, lifetime: Duration) -> Result<()> {
+    async fn rehash_password(&self, user: UserId, before: String, after: String) -> Result<()> {
+        self.write(move |tx| accounts::rehash_password(tx, user, &before, &after))
+            .await
+    }
+
+    async fn set_password(
+        &self,
+        user: UserId,
+        password_hash: String,
+        keep: Option<SessionId>,
+    ) -> Result<Vec<SessionId>> {
+        self.write(move |tx| accounts::set_password(tx, user, &password_hash, keep))
+            .await
+    }
+
+    async fn begin_session(&self, user: UserId, token: TokenHash, lifetime: Duration) -> Result<SessionId> {
         self.write(move |tx| accounts::begin_session(tx, user, &token, lifetime))
             .await
     }
@@ -220,13 +234,41 @@ impl Store for SqliteStore {
         token: TokenHash,
         next: TokenHash,
         lifetime: Duration,
-    ) -> Result<Option<User>> {
+    ) -> Result<Option<(SessionId, User)>> {
         self.write(move |tx| accounts::continue_session(tx, &token, &next, lifetime))
             .await
     }
 
-    async fn end_session(&self, token: TokenHash) -> Result<()> {
-        self.write(move |tx| accounts::end_session(tx, &token)).await
+    async fn end_session(&self, token: TokenHash, everywhere: bool) -> Result<Vec<SessionId>> {
+        self.write(move |tx| accounts::end_session(tx, &token, everywhere))
+            .await
+    }
+
+    async fn add_api_token(&self, token: NewApiToken) -> Result<ApiToken> {
+        self.write(move |tx| accounts::add_api_token(tx, &token)).await
+    }
+
+    async fn api_tokens(&self, user: UserId) -> Result<Vec<ApiToken>> {
+        self.read(move |tx| accounts::api_tokens(tx, user)).await
+    }
+
+    async fn delete_api_token(&self, user: UserId, id: TokenId) -> Result<bool> {
+        self.write(move |tx| accounts::delete_api_token(tx, user, id))
+            .await
+    }
+
+    async fn use_api_token(&self, token: TokenHash) -> Result<Option<GoodToken>> {
+        let Some((token, news)) = self.read(move |tx| accounts::good_token(tx, &token)).await? else {
+            return Ok(None);
+        };
+        if news {
+            self.write(move |tx| accounts::note_use(tx, token.id)).await?;
+        }
+        Ok(Some(token))
+    }
+
+    async fn ended_credentials(&self, within: Duration) -> Result<Vec<Credential>> {
+        self.read(move |tx| accounts::ended_credentials(tx, within)).await
     }
 
     async fn add_project(&self, project: NewProject) -> Result<Added<Project>> {
@@ -272,7 +314,7 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn add_image(&self, image: NewImage, may: Authorise) -> Result<Permitted<Added<Image>>> {
+    async fn add_image(&self, image: NewImage, may: Authorise) -> Result<Permitted<AddedImage>> {
         self.write(move |tx| images::add_image(tx, &image, may)).await
     }
 
@@ -352,10 +394,6 @@ impl Store for SqliteStore {
     async fn newest_change(&self, project: &ProjectId) -> Result<Cursor> {
         let project = project.clone();
         self.read(move |tx| changes::newest(tx, &project)).await
-    }
-
-    async fn tidy(&self, kept: Kept) -> Result<usize> {
-        self.write(move |tx| tidy::tidy(tx, kept)).await
     }
 }
 

@@ -8,6 +8,7 @@ DROP TABLE images;
 DROP TABLE labels;
 DROP TABLE members;
 DROP TABLE projects;
+DROP TABLE api_tokens;
 DROP TABLE refresh_tokens;
 DROP TABLE sessions;
 DROP TABLE users;

@@ -21,20 +21,40 @@ CREATE TABLE users (
 ) STRICT;
 
 CREATE TABLE sessions (
-    id         INTEGER PRIMARY KEY,
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
     user_id    INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
-    expires_at INTEGER NOT NULL
+    expires_at INTEGER NOT NULL,
+    -- Signed out. The row stays until every access token of the session has lapsed.
+    ended_at   INTEGER
 ) STRICT;
+CREATE INDEX ix_sessions_user_id ON sessions (user_id);
 CREATE INDEX ix_sessions_expires_at ON sessions (expires_at);
+CREATE INDEX ix_sessions_ended_at ON sessions (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE refresh_tokens (
     hash       BLOB    PRIMARY KEY,
     session_id INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    -- The one it was exchanged for.
+    parent     BLOB,
     used_at    INTEGER,
     uses       INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ix_refresh_tokens_session_id ON refresh_tokens (session_id);
-CREATE INDEX ix_refresh_tokens_used_at ON refresh_tokens (used_at) WHERE used_at IS NOT NULL;
+CREATE INDEX ix_refresh_tokens_parent ON refresh_tokens (parent);
+
+CREATE TABLE api_tokens (
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id      INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+    hash         BLOB    NOT NULL UNIQUE,
+    name         TEXT    NOT NULL,
+    scope        TEXT    NOT NULL,
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER,
+    last_used_at INTEGER,
+    deleted_at   INTEGER
+) STRICT;
+CREATE INDEX ix_api_tokens_user_id ON api_tokens (user_id);
+CREATE INDEX ix_api_tokens_deleted_at ON api_tokens (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE projects (
     id                  TEXT    PRIMARY KEY,
@@ -80,6 +100,7 @@ CREATE TABLE images (
     PRIMARY KEY (project_id, id)
 ) STRICT;
 CREATE INDEX ix_images_file_name ON images (project_id, file_name, id);
+CREATE INDEX ix_images_content_hash ON images (project_id, content_hash);
 
 CREATE TABLE annotations (
     id         TEXT    PRIMARY KEY,
@@ -108,7 +129,7 @@ CREATE TABLE changes (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX ix_changes_cursor ON changes (project_id, cursor);
 
--- What each idempotency key did, and what was answered. Its rows are in the order of their times, oldest first.
+-- What each idempotency key did, and what was answered.
 CREATE TABLE applied_writes (
     user_id       INTEGER NOT NULL REFERENCES users,
     key           TEXT    NOT NULL,
@@ -117,7 +138,7 @@ CREATE TABLE applied_writes (
     outcome       TEXT    NOT NULL,
     applied_at    INTEGER NOT NULL,
     PRIMARY KEY (user_id, key)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 -- Outlives locks, images and a rolled-back image_locks table: a generation is never given twice.
 CREATE TABLE lock_counters (
@@ -144,7 +165,6 @@ CREATE TABLE lock_grants (
     ended_by   INTEGER REFERENCES users,
     PRIMARY KEY (project_id, image_id, generation)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX ix_lock_grants_ended_at ON lock_grants (ended_at) WHERE ended_at IS NOT NULL;
 
 -- Who tried to end or take over another's lock without the right, how often and when: the audit log's other half.
 CREATE TABLE lock_refusals (
