@@ -1,38 +1,49 @@
 //! The command line: what can be asked for, and how it is written (contract B5).
+//!
+//! **Invariant:** every setting of `serve` and every option of all commands can also come from the environment
+//! (`LOCKSTEP_…`, named after its flag) and from the file of settings, where its key is the flag's name.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use lockstep_server::store::Database;
 use lockstep_wire::Role;
+use tracing::Level;
 
-/// The Lockstep server.
+/// The Lockstep server: locks, versions and images for annotators who never overwrite each other.
 #[derive(Debug, Parser)]
-#[command(name = "lockstep-server", version, about)]
+#[command(name = "lockstep-server", version, after_help = AFTER)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) logging: Logging,
 }
+
+const AFTER: &str = "\
+Settings come from flags, else from the environment (LOCKSTEP_LISTEN for --listen), else from the file of settings
+(TOML; its keys are the flags' names), else they have the default shown.
+
+Exit codes: 0 done, 1 failed (a sentence on standard error says why), 2 wrong usage.
+
+Examples:
+  lockstep-server demo --data ./trial               a project to look at; says whom to sign in as
+  lockstep-server serve --data ./trial              serve it on http://127.0.0.1:8787
+  echo 'a long password' | lockstep-server user add --email ann@example.org --name Ann
+  lockstep-server project add --id streets --name Streets --owner ann@example.org
+  lockstep-server import --project streets ./photos
+
+More: docs/OPERATING.md";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve clients until SIGTERM or Ctrl-C.
-    Serve {
-        /// The address to listen on; port 0 picks a free one.
-        #[arg(long, default_value = "127.0.0.1:8787")]
-        listen: SocketAddr,
-        /// How long a lock lasts unless renewed: 5m, 3s, 1500ms.
-        #[arg(long, default_value = "5m", value_parser = humantime::parse_duration)]
-        lock_ttl: Duration,
-        /// How often clients renew it; two fifths of the lease when left out.
-        #[arg(long, value_parser = humantime::parse_duration)]
-        heartbeat: Option<Duration>,
-        #[command(flatten)]
-        place: Place,
-    },
+    Serve(Serve),
     /// Bring the database's schema up to date, or take it back.
     #[command(subcommand)]
     Migrate(Migrate),
@@ -49,43 +60,78 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Label(Label),
     /// Add image files, or whole folders of them, to a project.
+    #[command(
+        after_help = "Prints a line for each file: added, present already, or refused and why. \
+                            The exit code is 1 when a file was refused; the others are in all the same."
+    )]
     Import {
         /// The project's id.
-        #[arg(long)]
+        #[arg(long, value_name = "ID")]
         project: String,
         /// Files and folders.
-        #[arg(required = true)]
+        #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
-        #[command(flatten)]
-        place: Place,
     },
     /// Make the demo project, if there is nothing yet. Its passwords are public.
-    Demo {
-        #[command(flatten)]
-        place: Place,
-    },
+    Demo,
 }
+
+/// Serve clients until SIGTERM or Ctrl-C.
+#[derive(Debug, Args)]
+#[command(after_help = SERVE_AFTER)]
+pub(crate) struct Serve {
+    /// The address to listen on; port 0 picks a free one.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "LOCKSTEP_LISTEN",
+        hide_env_values = true,
+        default_value = "127.0.0.1:8787"
+    )]
+    pub(crate) listen: SocketAddr,
+    /// How long a lock lasts unless renewed: 5m, 3s, 1500ms.
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "LOCKSTEP_LOCK_TTL",
+        hide_env_values = true,
+        default_value = "5m",
+        value_parser = humantime::parse_duration
+    )]
+    pub(crate) lock_ttl: Duration,
+    /// How often clients renew it; two fifths of the lease when left out.
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "LOCKSTEP_HEARTBEAT",
+        hide_env_values = true,
+        value_parser = humantime::parse_duration
+    )]
+    pub(crate) heartbeat: Option<Duration>,
+    /// Print the settings in force and where each comes from, as a file of settings, and do not serve.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}
+
+const SERVE_AFTER: &str = "\
+Prints `listening on http://ADDR` once it accepts connections. SIGTERM or Ctrl-C: finishes what is in flight, exits 0.
+
+Examples:
+  lockstep-server serve --data /var/lib/lockstep
+  lockstep-server serve --config /etc/lockstep/lockstep-server.toml --print-config";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Migrate {
     /// Take every step that is left.
-    Up {
-        #[command(flatten)]
-        place: Place,
-    },
+    Up,
     /// Take the last steps back.
     Down {
         /// How many.
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, value_name = "N", default_value_t = 1)]
         steps: usize,
-        #[command(flatten)]
-        place: Place,
     },
     /// Say which steps have been taken.
-    Status {
-        #[command(flatten)]
-        place: Place,
-    },
+    Status,
 }
 
 #[derive(Debug, Subcommand)]
@@ -101,8 +147,6 @@ pub(crate) enum User {
         /// May administer the server.
         #[arg(long)]
         admin: bool,
-        #[command(flatten)]
-        place: Place,
     },
 }
 
@@ -117,13 +161,11 @@ pub(crate) enum Project {
         #[arg(long)]
         name: String,
         /// The owner's email address.
-        #[arg(long)]
+        #[arg(long, value_name = "EMAIL")]
         owner: String,
         /// Annotators may change what others drew.
         #[arg(long)]
         annotators_edit_all: bool,
-        #[command(flatten)]
-        place: Place,
     },
 }
 
@@ -132,7 +174,7 @@ pub(crate) enum Member {
     /// Join someone to a project, or change what he may do there.
     Add {
         /// The project's id.
-        #[arg(long)]
+        #[arg(long, value_name = "ID")]
         project: String,
         /// The person's email address.
         #[arg(long)]
@@ -140,8 +182,6 @@ pub(crate) enum Member {
         /// owner, manager, annotator, reviewer or viewer.
         #[arg(long, value_parser = role)]
         role: Role,
-        #[command(flatten)]
-        place: Place,
     },
 }
 
@@ -150,7 +190,7 @@ pub(crate) enum Label {
     /// Add a label to a project.
     Add {
         /// The project's id.
-        #[arg(long)]
+        #[arg(long, value_name = "ID")]
         project: String,
         /// As people see it.
         #[arg(long)]
@@ -159,25 +199,89 @@ pub(crate) enum Label {
         #[arg(long)]
         color: String,
         /// A digit key.
-        #[arg(long)]
+        #[arg(long, value_name = "KEY")]
         hotkey: Option<String>,
-        #[command(flatten)]
-        place: Place,
     },
 }
 
 /// Where the server's data is.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
 pub(crate) struct Place {
     /// The folder of the database and the images; the user's data folder when left out.
-    #[arg(long, value_name = "DIR", conflicts_with = "database")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        global = true,
+        env = "LOCKSTEP_DATA",
+        hide_env_values = true
+    )]
     pub(crate) data: Option<PathBuf>,
-    /// The database alone: sqlite:FILE. Its images are beside it, or where --blobs says.
-    #[arg(long, value_name = "URL", value_parser = Database::from_str)]
+    /// The database alone, in place of --data: sqlite:FILE. Its images are beside it, or where --blobs says.
+    #[arg(
+        long,
+        value_name = "URL",
+        global = true,
+        env = "LOCKSTEP_DATABASE",
+        hide_env_values = true,
+        value_parser = Database::from_str
+    )]
     pub(crate) database: Option<Database>,
     /// The images' folder.
-    #[arg(long, value_name = "DIR", value_parser = folder)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        global = true,
+        env = "LOCKSTEP_BLOBS",
+        hide_env_values = true,
+        value_parser = folder
+    )]
     pub(crate) blobs: Option<PathBuf>,
+}
+
+/// What is said on standard error, and where settings come from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Settings and log")]
+pub(crate) struct Logging {
+    /// The file of settings; when left out, lockstep-server/lockstep-server.toml in the user's configuration folder or
+    /// /etc/lockstep/lockstep-server.toml, whichever is there.
+    #[arg(
+        long,
+        value_name = "FILE",
+        global = true,
+        env = "LOCKSTEP_CONFIG",
+        hide_env_values = true
+    )]
+    pub(crate) config: Option<PathBuf>,
+    /// What is worth a line on standard error: error, warn, info, debug (a line for each request) or trace.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        global = true,
+        env = "LOCKSTEP_LOG",
+        hide_env_values = true,
+        default_value = "info"
+    )]
+    pub(crate) log: Level,
+    /// How a line looks.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        global = true,
+        env = "LOCKSTEP_LOG_FORMAT",
+        hide_env_values = true,
+        default_value = "human"
+    )]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Human,
+    /// An object a line, for machines.
+    Json,
 }
 
 fn role(name: &str) -> Result<Role, String> {
@@ -206,9 +310,9 @@ mod tests {
     fn leases_may_be_fractions_of_seconds() {
         let cli =
             Cli::try_parse_from(["lockstep-server", "serve", "--lock-ttl", "1500ms"]).expect("a command");
-        let Command::Serve { lock_ttl, .. } = cli.command else {
+        let Command::Serve(serve) = cli.command else {
             panic!("another command")
         };
-        assert_eq!(lock_ttl, Duration::from_millis(1500));
+        assert_eq!(serve.lock_ttl, Duration::from_millis(1500));
     }
 }

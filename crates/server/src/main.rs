@@ -2,21 +2,24 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use tracing_subscriber::EnvFilter;
-
 mod cli;
+mod config;
+mod log;
 mod run;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    let filter = EnvFilter::try_from_env("LOCKSTEP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
-    match run::run(cli.command).await {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let asked = match config::read(&arguments) {
+        Ok(asked) => asked,
+        Err(config::Fault::Usage(fault)) => fault.exit(),
+        Err(config::Fault::File(fault)) => {
+            eprintln!("lockstep-server: {fault:#}");
+            return ExitCode::from(2);
+        }
+    };
+    log::start(&asked.cli.logging);
+    match run::run(asked).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(run::Failure::Usage(message)) => {
             eprintln!("lockstep-server: {message}");

@@ -19,7 +19,9 @@ fn program(data: &Path, arguments: &[&str]) -> Command {
         .args(arguments)
         .arg("--data")
         .arg(data)
-        .env("LOCKSTEP_LOG", "warn");
+        .env("LOCKSTEP_LOG", "warn")
+        // Whoever runs the tests may have settings of his own.
+        .env("LOCKSTEP_CONFIG", "/dev/null");
     command
 }
 
@@ -367,6 +369,43 @@ fn what_cannot_be_meant_is_wrong_usage_and_what_fails_says_why() {
     );
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no account nobody@example.org"));
+}
+
+#[test]
+fn a_flag_beats_the_environment_which_beats_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("settings.toml");
+    std::fs::write(
+        &file,
+        "listen = \"127.0.0.1:1\"\nlock-ttl = \"6s\"\nheartbeat = \"1s\"",
+    )
+    .expect("a file");
+    let asked = |more: &[&str]| {
+        let mut command = program(folder.path(), &["serve", "--print-config"]);
+        command.args(more).env("LOCKSTEP_CONFIG", &file);
+        command
+            .env("LOCKSTEP_LISTEN", "127.0.0.1:2")
+            .env("LOCKSTEP_LOCK_TTL", "7s");
+        command.output().expect("the program starts")
+    };
+    let printed = String::from_utf8(asked(&["--listen", "127.0.0.1:3"]).stdout).expect("text");
+    for line in [
+        "listen = \"127.0.0.1:3\"  # command line",
+        "lock-ttl = \"7s\"  # environment",
+        "heartbeat = \"1s\"  # /",
+        "log-format = \"human\"  # default",
+    ] {
+        assert!(printed.contains(line), "{line} is not in\n{printed}");
+    }
+
+    std::fs::write(&file, "lock-tll = \"6s\"").expect("a file");
+    let output = asked(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("settings.toml") && said.contains("lock-tll"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

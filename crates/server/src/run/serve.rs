@@ -1,0 +1,68 @@
+//! The server, until it is told to stop.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use lockstep_server::{Settings, serve_service};
+use tokio::net::TcpListener;
+
+use super::{Failure, Outcome, open_with};
+use crate::cli::{Place, Serve};
+
+/// A client must be able to miss a beat and keep its lock.
+fn settings(serve: &Serve) -> Result<Settings, Failure> {
+    let lease = serve.lock_ttl;
+    let settings = Settings::with_lease(lease);
+    let heartbeat = serve.heartbeat.unwrap_or(settings.heartbeat);
+    if lease.is_zero() || heartbeat.is_zero() {
+        return Err(Failure::Usage(
+            "--lock-ttl and --heartbeat must be longer than nothing".into(),
+        ));
+    }
+    if heartbeat >= lease {
+        return Err(Failure::Usage(
+            "--heartbeat must be shorter than --lock-ttl".into(),
+        ));
+    }
+    Ok(Settings {
+        heartbeat,
+        ..settings
+    })
+}
+
+pub(super) async fn serve(serve: &Serve, place: &Place) -> Outcome {
+    let settings = settings(serve)?;
+    // Before anything else: a signal that comes while the database is being opened must stop the server, too.
+    let told_to_stop = told_to_stop()?;
+    let service = open_with(place, settings).await?;
+    let listener = TcpListener::bind(serve.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", serve.listen))?;
+    let mut out = std::io::stdout();
+    writeln!(out, "listening on http://{}", listener.local_addr()?)?;
+    out.flush()?;
+    Ok(serve_service(listener, service, told_to_stop).await?)
+}
+
+/// SIGTERM, or Ctrl-C.
+#[cfg(unix)]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Ctrl-C.
+#[cfg(windows)]
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+    })
+}
