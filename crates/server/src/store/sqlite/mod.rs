@@ -5,17 +5,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use lockstep_wire::{
     AnnotationId, ApiToken, ChangePage, Cursor, Image, ImagePage, Label, LabelId, Lock, Project, ProjectId,
     Role, TokenId, User, UserId,
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
-use tokio::sync::oneshot;
 
 use super::{
     Account, Added, AddedImage, AnnotationVersion, AnnotationsRead, Authorise, Credential, Deletion, Ended,
@@ -32,6 +30,9 @@ mod locks;
 pub mod migrations;
 mod projects;
 mod saves;
+mod writer;
+
+use writer::Writer;
 
 /// Older ones have a bug that can corrupt a WAL database (fixed in 3.51.3).
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -39,18 +40,13 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// How long a process waits for another one's write; writes take milliseconds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Writes that may wait for their turn. More would wait longer than a client does.
-const QUEUE: usize = 1024;
-
 /// Readers kept open. A burst opens more and closes them again.
 const IDLE_READERS: usize = 4;
-
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// A store in one SQLite file. Several processes may share it.
 pub struct SqliteStore {
     path: PathBuf,
-    writer: SyncSender<Job>,
+    writer: Writer,
     readers: Mutex<Vec<Connection>>,
 }
 
@@ -65,21 +61,9 @@ impl SqliteStore {
 
     fn start(path: &Path, mut connection: Connection) -> anyhow::Result<Self> {
         accounts::ensure_identity(&mut connection).context("cannot write to the database")?;
-        let (writer, jobs) = sync_channel::<Job>(QUEUE);
-        std::thread::Builder::new()
-            .name("sqlite-writer".into())
-            .spawn(move || {
-                for job in jobs {
-                    // A panic in one write must not end all later ones; the dropped transaction has rolled back.
-                    let job = std::panic::AssertUnwindSafe(|| job(&mut connection));
-                    if std::panic::catch_unwind(job).is_err() {
-                        tracing::error!("a write panicked and was rolled back");
-                    }
-                }
-            })?;
         Ok(Self {
             path: path.to_owned(),
-            writer,
+            writer: Writer::start(connection)?,
             readers: Mutex::new(Vec::new()),
         })
     }
@@ -89,19 +73,7 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Transaction) -> anyhow::Result<T> + Send + 'static,
     {
-        let (answer, outcome) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            // Whoever asked may have gone; the write counts all the same.
-            let _ = answer.send(in_transaction(connection, TransactionBehavior::Immediate, work));
-        });
-        self.writer.try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(_) => StoreError::Busy,
-            TrySendError::Disconnected(_) => StoreError::Failed(anyhow!("the writer has stopped")),
-        })?;
-        outcome
-            .await
-            .map_err(|_| StoreError::Failed(anyhow!("the write panicked")))?
-            .map_err(StoreError::from)
+        self.writer.write(work).await
     }
 
     async fn read<T, F>(&self, work: F) -> Result<T>
@@ -182,11 +154,15 @@ impl From<anyhow::Error> for StoreError {
         let code = error
             .downcast_ref::<rusqlite::Error>()
             .and_then(rusqlite::Error::sqlite_error_code);
-        match code {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
-            Some(ErrorCode::DiskFull | ErrorCode::ReadOnly) => Self::Unwritable(error),
-            _ => Self::Failed(error),
-        }
+        store_error(code, error)
+    }
+}
+
+fn store_error(code: Option<ErrorCode>, error: anyhow::Error) -> StoreError {
+    match code {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
+        Some(ErrorCode::DiskFull | ErrorCode::ReadOnly) => StoreError::Unwritable(error),
+        _ => StoreError::Failed(error),
     }
 }
 

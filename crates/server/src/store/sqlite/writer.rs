@@ -1,0 +1,354 @@
+//! The one thread that writes. What waits together is committed together: a sync of the disk costs the same for one
+//! write and for a hundred.
+//!
+//! **Invariant:** nothing is answered before the commit that makes it durable, and a write that fails or panics takes
+//! nothing of another's with it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::store_error;
+use crate::store::{Result, StoreError};
+
+/// Writes that may wait for their turn. More would wait longer than a client does.
+const QUEUE: usize = 1024;
+
+/// Writes of one group, and the time after which it takes no more: whoever came first does not wait for everyone else.
+const GROUP: usize = 256;
+const GROUP_TIME: Duration = Duration::from_millis(20);
+
+/// Why a group came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    /// It was not begun, or not committed.
+    #[error("the writes could not be committed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// SQLite gave up the whole transaction in the middle: the disk is full or failing.
+    #[error("the database gave up the transaction")]
+    GivenUp,
+}
+
+impl Fault {
+    /// For one of the group's writes.
+    fn told(&self) -> StoreError {
+        let told = anyhow!("{self}");
+        match self {
+            Self::Sqlite(error) => store_error(error.sqlite_error_code(), told),
+            Self::GivenUp => StoreError::Unwritable(told),
+        }
+    }
+}
+
+/// Sends what a write came to, once it is known whether its group was committed.
+type Answer = Box<dyn FnOnce(Option<&Fault>) + Send>;
+
+/// A write that waits. It is given its group's transaction, or the reason why there is none.
+type Job = Box<dyn FnOnce(Result<&Transaction, &Fault>) -> Answer + Send>;
+
+/// The way to the writing thread, which ends when this is dropped.
+pub(super) struct Writer {
+    jobs: SyncSender<Job>,
+}
+
+impl Writer {
+    pub(super) fn start(mut connection: Connection) -> anyhow::Result<Self> {
+        let (sender, jobs) = sync_channel(QUEUE);
+        std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || {
+                while let Ok(first) = jobs.recv() {
+                    run_group(&mut connection, first, &jobs);
+                }
+            })?;
+        Ok(Self { jobs: sender })
+    }
+
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction) -> anyhow::Result<T> + Send + 'static,
+    {
+        let (sender, answer) = oneshot::channel();
+        let job: Job = Box::new(move |group| {
+            let outcome = match group {
+                Ok(transaction) => alone(transaction, work).map_err(StoreError::from),
+                Err(fault) => Err(fault.told()),
+            };
+            Box::new(move |fault| {
+                // Whoever asked may have gone; the write counts all the same.
+                let _ = sender.send(fault.map_or(outcome, |fault| Err(fault.told())));
+            })
+        });
+        self.jobs.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => StoreError::Busy,
+            TrySendError::Disconnected(_) => StoreError::Failed(anyhow!("the writer has stopped")),
+        })?;
+        answer
+            .await
+            .map_err(|_| StoreError::Failed(anyhow!("a write was not answered")))?
+    }
+}
+
+/// Runs what waits in one transaction, commits it, and then answers everyone.
+fn run_group(connection: &mut Connection, first: Job, jobs: &Receiver<Job>) {
+    let group = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+        Ok(group) => group,
+        Err(error) => return first(Err(&error.into()))(None),
+    };
+    let began = Instant::now();
+    let mut answers = vec![first(Ok(&group))];
+    while !group.is_autocommit() && answers.len() < GROUP && began.elapsed() < GROUP_TIME {
+        match jobs.try_recv() {
+            Ok(job) => answers.push(job(Ok(&group))),
+            Err(_) => break,
+        }
+    }
+    let fault = if group.is_autocommit() {
+        Some(Fault::GivenUp)
+    } else {
+        group.commit().err().map(Fault::from)
+    };
+    for answer in answers {
+        answer(fault.as_ref());
+    }
+}
+
+/// Under a savepoint: done whole or not at all, whatever becomes of the rest of the group.
+fn alone<T>(group: &Transaction, work: impl FnOnce(&Transaction) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let run = |sql| group.prepare_cached(sql)?.execute([]);
+    run("SAVEPOINT alone")?;
+    let done = catch_unwind(AssertUnwindSafe(|| work(group)));
+    let done = done.unwrap_or_else(|_| Err(anyhow!("a write panicked")));
+    if done.is_err() && !group.is_autocommit() && run("ROLLBACK TO alone").is_err() {
+        // Half a write must not be committed with the others.
+        run("ROLLBACK")?;
+    }
+    if !group.is_autocommit() {
+        run("RELEASE alone")?;
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::path::Path;
+    use std::pin::pin;
+
+    use futures::future::join_all;
+    use futures::poll;
+
+    use super::*;
+    use crate::store::sqlite::connect;
+
+    struct World {
+        writer: Writer,
+        reader: Connection,
+        file: std::path::PathBuf,
+        _folder: tempfile::TempDir,
+    }
+
+    fn world() -> World {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("db.sqlite");
+        let reader = connect(&file).expect("a connection");
+        let tables = "CREATE TABLE parents (id INTEGER PRIMARY KEY);
+                      CREATE TABLE numbers (n INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents)";
+        reader.execute_batch(tables).expect("tables");
+        World {
+            writer: Writer::start(connect(&file).expect("a connection")).expect("a writer"),
+            reader,
+            file,
+            _folder: folder,
+        }
+    }
+
+    fn insert(n: i64) -> impl FnOnce(&Transaction) -> anyhow::Result<()> + Send + 'static {
+        move |tx| Ok(tx.execute("INSERT INTO numbers (n) VALUES (?1)", [n]).map(drop)?)
+    }
+
+    impl World {
+        fn numbers(&self) -> Vec<i64> {
+            let mut ask = self
+                .reader
+                .prepare("SELECT n FROM numbers ORDER BY n")
+                .expect("a query");
+            let rows = ask.query_map([], |row| row.get(0)).expect("rows");
+            rows.collect::<Result<_, _>>().expect("numbers")
+        }
+
+        /// A write that is in the middle of its group until told to end.
+        async fn begin_slow_write(&self) -> (std::sync::mpsc::Sender<()>, impl Future<Output = Result<()>>) {
+            let (go, wait) = std::sync::mpsc::channel();
+            let (begun, has_begun) = oneshot::channel();
+            let mut slow = Box::pin(self.writer.write(move |_| {
+                let _ = begun.send(());
+                Ok(wait.recv()?)
+            }));
+            assert!(poll!(&mut slow).is_pending());
+            has_begun.await.expect("it began");
+            (go, slow)
+        }
+    }
+
+    /// Commits there have been, each of them a sync: a frame of the log that says how large the database is then.
+    fn commits(file: &Path) -> usize {
+        let log = std::fs::read(file.with_extension("sqlite-wal")).expect("a log");
+        let page = u32::from_be_bytes(log[8..12].try_into().expect("four bytes")) as usize;
+        let frames = log[32..].chunks_exact(24 + page);
+        frames.filter(|frame| frame[4..8] != [0; 4]).count()
+    }
+
+    #[tokio::test]
+    async fn l6_nothing_is_answered_before_its_group_is_committed() {
+        let world = world();
+        let (first_go, first) = world.begin_slow_write().await;
+        let mut second = pin!(world.writer.write(insert(1)));
+        assert!(poll!(&mut second).is_pending());
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (begun, has_begun) = oneshot::channel();
+        let mut third = pin!(world.writer.write(move |_| {
+            let _ = begun.send(());
+            Ok(wait.recv()?)
+        }));
+        assert!(poll!(&mut third).is_pending());
+
+        first_go.send(()).expect("it waits");
+        has_begun.await.expect("it began");
+        // The second has done its work, in the group that the third still holds up.
+        assert!(poll!(&mut second).is_pending());
+        assert!(world.numbers().is_empty());
+        go.send(()).expect("it waits");
+        third.await.expect("done");
+        second.await.expect("done");
+        first.await.expect("done");
+        assert_eq!(world.numbers(), [1]);
+    }
+
+    #[tokio::test]
+    async fn l6_a_write_that_fails_or_panics_takes_nothing_of_anothers_with_it() {
+        let world = world();
+        let (go, slow) = world.begin_slow_write().await;
+        let fails = |n, panics: bool| {
+            world.writer.write(move |tx| -> anyhow::Result<()> {
+                insert(n)(tx)?;
+                assert!(!panics, "in the middle");
+                anyhow::bail!("in the middle")
+            })
+        };
+        let mut writes = pin!(async {
+            tokio::join!(
+                world.writer.write(insert(1)),
+                fails(2, false),
+                world.writer.write(insert(3)),
+                fails(4, true),
+                world.writer.write(insert(5)),
+            )
+        });
+        assert!(poll!(&mut writes).is_pending());
+        let before = commits(&world.file);
+        go.send(()).expect("it waits");
+        let (one, two, three, four, five) = writes.await;
+        slow.await.expect("done");
+        assert!(one.is_ok() && three.is_ok() && five.is_ok());
+        assert!(matches!(two, Err(StoreError::Failed(_))), "{two:?}");
+        assert!(matches!(four, Err(StoreError::Failed(_))), "{four:?}");
+        assert_eq!(world.numbers(), [1, 3, 5]);
+        assert_eq!(commits(&world.file), before + 1, "they were one group");
+    }
+
+    #[tokio::test]
+    async fn l6_a_group_that_is_not_committed_is_acknowledged_to_nobody() {
+        let world = world();
+        let (go, slow) = world.begin_slow_write().await;
+        let orphan = world.writer.write(|tx| {
+            // Only the commit finds out.
+            let sql = "PRAGMA defer_foreign_keys = ON; INSERT INTO numbers (n, parent) VALUES (2, 7)";
+            Ok(tx.execute_batch(sql)?)
+        });
+        let mut writes = pin!(async { tokio::join!(world.writer.write(insert(1)), orphan) });
+        assert!(poll!(&mut writes).is_pending());
+        go.send(()).expect("it waits");
+        let (innocent, guilty) = writes.await;
+        slow.await.ok();
+        for outcome in [innocent, guilty] {
+            assert!(matches!(outcome, Err(StoreError::Failed(_))), "{outcome:?}");
+        }
+        assert!(world.numbers().is_empty());
+        world
+            .writer
+            .write(insert(3))
+            .await
+            .expect("the next group is another matter");
+        assert_eq!(world.numbers(), [3]);
+    }
+
+    #[tokio::test]
+    async fn l6_a_transaction_that_sqlite_gives_up_is_acknowledged_to_nobody() {
+        let world = world();
+        let (go, slow) = world.begin_slow_write().await;
+        // What a full disk does to it.
+        let ends = world
+            .writer
+            .write(|tx| Ok(tx.execute_batch("ROLLBACK; SELECT 1")?));
+        let mut writes = pin!(async { tokio::join!(world.writer.write(insert(1)), ends) });
+        assert!(poll!(&mut writes).is_pending());
+        go.send(()).expect("it waits");
+        let (innocent, guilty) = writes.await;
+        slow.await.ok();
+        for outcome in [innocent, guilty] {
+            assert!(matches!(outcome, Err(StoreError::Unwritable(_))), "{outcome:?}");
+        }
+        assert!(world.numbers().is_empty());
+        world
+            .writer
+            .write(insert(3))
+            .await
+            .expect("the next group is another matter");
+    }
+
+    #[tokio::test]
+    async fn many_writes_at_once_are_few_syncs_and_a_long_queue_is_refused() {
+        let world = world();
+        let (go, slow) = world.begin_slow_write().await;
+        let many = QUEUE as i64 + 10;
+        let mut writes = pin!(join_all((0..many).map(|n| world.writer.write(insert(n)))));
+        assert!(poll!(&mut writes).is_pending());
+        let before = commits(&world.file);
+        go.send(()).expect("it waits");
+        let outcomes = writes.await;
+        slow.await.expect("done");
+        let refused = outcomes
+            .iter()
+            .filter(|one| matches!(one, Err(StoreError::Busy)))
+            .count();
+        assert_eq!(refused, 10, "what does not fit in the queue");
+        assert_eq!(world.numbers().len(), QUEUE);
+        let syncs = commits(&world.file) - before;
+        assert!(syncs >= QUEUE / GROUP, "a group is bounded: {syncs}");
+        assert!(syncs <= QUEUE / 8, "{QUEUE} writes took {syncs} syncs");
+    }
+
+    #[tokio::test]
+    async fn a_database_that_another_process_writes_to_is_busy_and_then_not() {
+        let world = world();
+        world
+            .writer
+            .write(|tx| Ok(tx.busy_timeout(Duration::ZERO)?))
+            .await
+            .expect("done");
+        world
+            .reader
+            .execute_batch("BEGIN IMMEDIATE")
+            .expect("the only writer");
+        let busy = world.writer.write(insert(1)).await;
+        assert!(matches!(busy, Err(StoreError::Busy)), "{busy:?}");
+        world.reader.execute_batch("ROLLBACK").expect("an end");
+        world.writer.write(insert(1)).await.expect("free again");
+    }
+}
