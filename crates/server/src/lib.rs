@@ -52,6 +52,11 @@ pub async fn serve_service(
             .clone()
             .run_until_cancelled_owned(keep_house(Arc::clone(&service))),
     );
+    tokio::spawn(
+        stopping
+            .clone()
+            .run_until_cancelled_owned(forget(Arc::clone(&service))),
+    );
 
     let grace = service.settings().shutdown_grace;
     let router = routes::router(service, stopping.clone());
@@ -85,6 +90,16 @@ async fn keep_house(service: Arc<Service>) {
         // Both have logged what is worth it; the next round tries again.
         let _ = service.sweep().await;
         let _ = service.look_for_changes().await;
+    })
+    .await;
+}
+
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+async fn forget(service: Arc<Service>) {
+    repeat(TIDY_EVERY, || async {
+        // It has logged what is worth it; the next round tries again.
+        let _ = service.tidy().await;
     })
     .await;
 }

@@ -10,7 +10,7 @@ use lockstep_wire::{Answer, ApiError, Meta, ProjectId, Refusal, RefusalDetail, R
 
 use crate::blobs::Blobs;
 use crate::settings::Settings;
-use crate::store::{Authorise, Identity, Store, StoreError};
+use crate::store::{Authorise, Identity, Kept, Store, StoreError};
 
 mod accounts;
 mod annotations;
@@ -27,6 +27,9 @@ pub use annotations::{BatchAnswer, BatchOp, BatchResult, History};
 pub use images::{Content, Upload};
 pub use in_process::InProcess;
 pub use projects::{LabelFields, MemberChange, NewMember, ProjectFields};
+
+/// Steps of one tidying: as many things a minute as a thousand busy people write.
+const TIDY_STEPS: usize = 50;
 
 /// The server without its HTTP.
 pub struct Service {
@@ -72,6 +75,16 @@ impl Service {
     /// Whether the database answers.
     pub async fn ready(&self) -> Answer<()> {
         self.store.identity().await?;
+        Ok(())
+    }
+
+    /// Forgets what nobody will ask for again, until there is no more of it or others have waited long enough.
+    pub async fn tidy(&self) -> Answer<()> {
+        for _ in 0..TIDY_STEPS {
+            if self.store.tidy(Kept::LONG).await? == 0 {
+                break;
+            }
+        }
         Ok(())
     }
 

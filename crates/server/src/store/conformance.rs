@@ -14,7 +14,7 @@ use lockstep_wire::{
 };
 
 use super::{
-    Added, AddedImage, AnnotationsRead, Authorise, Credential, Deletion, Ended, ImageKey, LockDecision,
+    Added, AddedImage, AnnotationsRead, Authorise, Credential, Deletion, Ended, ImageKey, Kept, LockDecision,
     LockOutcome, LockQuestion, LockRule, LockScene, NewApiToken, NewImage, NewProject, NewUser, Party,
     Permitted, Presence, RoleChange, RoleOutcome, Save, SaveDecision, SaveOutcome, SaveQuestion, SaveScene,
     SessionId, Store, TokenHash, WriteDone,
@@ -45,6 +45,7 @@ pub(super) async fn run(store: &dyn Store) {
     a_refused_save_leaves_nothing(store).await;
     a_regranted_lock_is_the_same_partys_under_a_new_generation(store).await;
     the_feed_shows_each_thing_once_at_its_newest_and_skips_none(store).await;
+    what_nobody_will_ask_for_again_is_forgotten_and_nothing_else(store).await;
 }
 
 async fn user(store: &dyn Store, name: &str) -> User {
@@ -1065,4 +1066,83 @@ async fn the_feed_shows_each_thing_once_at_its_newest_and_skips_none(store: &dyn
         matches!(&page.changes[1], Change::ImageDeleted { id, .. } if *id == ImageId::from("i")),
     ];
     assert_eq!(gone, [true, true]);
+}
+
+async fn what_nobody_will_ask_for_again_is_forgotten_and_nothing_else(store: &dyn Store) {
+    let (ann, key) = project(store, "tidy").await;
+    let me = party(&ann, Some("a"));
+    let keyed = SaveQuestion {
+        key: Some((IdempotencyKey::from("tidy-k"), vec![1])),
+        ..question(&key, &me, "tidy-a")
+    };
+    save(
+        store,
+        keyed.clone(),
+        write_next(key.clone(), "tidy-a", 1.0, false, None),
+    )
+    .await;
+    // Two grants that ended and one that lives; on another image one alone, which ended.
+    for _ in 0..3 {
+        lock(store, &key, &me, None, grant_for(LEASE)).await;
+    }
+    let other = image(store, "tidy", "other", ann.id).await;
+    lock(store, &other, &me, None, grant_for(LEASE)).await;
+    lock(store, &other, &me, None, |_| LockDecision::End {
+        reason: ReleaseReason::Released,
+        hold_until: None,
+    })
+    .await;
+    let (day, token) = (Duration::from_secs(86_400), |number: u8| [100 + number; 32]);
+    store
+        .begin_session(ann.id, token(1), day)
+        .await
+        .expect("a session");
+    let proceed = async |from, to| {
+        let user = store.continue_session(token(from), token(to), day).await;
+        user.expect("an answer").is_some()
+    };
+    assert!(proceed(1, 2).await);
+
+    let remembered = async || {
+        let (scene, _) = save(store, keyed.clone(), |_| {
+            SaveDecision::Refuse(Refusal::Invalid.because("no"))
+        })
+        .await;
+        let mut grants = Vec::new();
+        for generation in 1..=3 {
+            let scene = look(store, &key, &me, Some(Generation(generation))).await;
+            grants.push(scene.named.is_some());
+        }
+        let alone = look(store, &other, &me, None).await.own_last;
+        (scene.applied.is_some(), grants, alone.is_some())
+    };
+    let tidy = async |kept| while store.tidy(kept).await.expect("a step") > 0 {};
+    tidy(Kept::LONG).await;
+    assert_eq!(
+        remembered().await,
+        (true, vec![true; 3], true),
+        "all of it is young"
+    );
+
+    let nothing_is_kept = Kept {
+        keys: Duration::ZERO,
+        grants: Duration::ZERO,
+        tokens: Duration::ZERO,
+    };
+    tidy(nothing_is_kept).await;
+    assert_eq!(
+        remembered().await,
+        (false, vec![false, false, true], true),
+        "but for an image's newest grant"
+    );
+    assert_eq!(
+        store
+            .history(&"tidy-a".into(), ann.id)
+            .await
+            .expect("a look")
+            .map(|all| all.len()),
+        Some(1)
+    );
+    assert!(!proceed(1, 3).await, "a token that was exchanged is forgotten");
+    assert!(proceed(2, 4).await, "and its session goes on");
 }

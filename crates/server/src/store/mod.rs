@@ -22,6 +22,7 @@ mod locks;
 mod projects;
 mod saves;
 pub mod sqlite;
+mod tidy;
 
 pub use accounts::{Account, Credential, GoodToken, Identity, NewApiToken, NewUser, SessionId, TokenHash};
 pub use annotations::{AnnotationsRead, RenderedAnnotations};
@@ -39,6 +40,7 @@ pub use saves::{
     AnnotationVersion, Applied, Save, SaveDecision, SaveOutcome, SaveQuestion, SaveReport, SaveRule,
     SaveScene, Stored, WriteDone,
 };
+pub use tidy::Kept;
 
 /// Why a store could not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -187,4 +189,9 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<ChangePage>>;
     /// The newest place in a project's feed.
     async fn newest_change(&self, project: &ProjectId) -> Result<Cursor>;
+
+    /// Forgets a bounded number of things of each kind that are older than they are kept for, and sessions and
+    /// tokens that ended.
+    /// Says how many went; none when there is nothing left to do.
+    async fn tidy(&self, kept: Kept) -> Result<usize>;
 }

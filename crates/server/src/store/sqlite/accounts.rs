@@ -10,7 +10,7 @@ use rusqlite::{
 
 use super::clock::{Millis, now};
 use super::projects::{from_name, to_name};
-use crate::store::accounts::{ENDED_KEPT, USE_NOTED_EVERY, honours};
+use crate::store::accounts::{USE_NOTED_EVERY, honours};
 use crate::store::{
     Account, Added, Credential, GoodToken, Identity, NewApiToken, NewUser, SessionId, TokenHash,
 };
@@ -123,10 +123,6 @@ pub(super) fn begin_session(
 ) -> anyhow::Result<SessionId> {
     let now = now(tx)?;
     tx.execute(
-        "DELETE FROM sessions WHERE expires_at <= ?1 OR ended_at <= ?2",
-        [Millis(now), Millis(now - ENDED_KEPT)],
-    )?;
-    tx.execute(
         "INSERT INTO sessions (user_id, expires_at) VALUES (?1, ?2)",
         params![user.0, Millis(now + lifetime)],
     )?;
@@ -237,10 +233,6 @@ fn scoped((token, scope): (ApiToken, String)) -> anyhow::Result<ApiToken> {
 
 pub(super) fn add_api_token(tx: &Transaction, token: &NewApiToken) -> anyhow::Result<ApiToken> {
     let now = now(tx)?;
-    tx.execute(
-        "DELETE FROM api_tokens WHERE deleted_at <= ?1",
-        [Millis(now - ENDED_KEPT)],
-    )?;
     let sql = format!(
         "INSERT INTO api_tokens (user_id, hash, name, scope, created_at, expires_at)
          VALUES (:user, :hash, :name, :scope, :now, :expires_at) RETURNING {TOKEN}"

@@ -17,8 +17,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use super::{
     Account, Added, AddedImage, AnnotationVersion, AnnotationsRead, Authorise, Credential, Deletion, Ended,
-    GoodToken, Identity, ImageKey, LabelOutcome, LabelRule, LockOutcome, LockQuestion, LockRule, Member,
-    NewApiToken, NewImage, NewProject, NewUser, Permitted, Presence, Result, RoleChange, RoleOutcome,
+    GoodToken, Identity, ImageKey, Kept, LabelOutcome, LabelRule, LockOutcome, LockQuestion, LockRule,
+    Member, NewApiToken, NewImage, NewProject, NewUser, Permitted, Presence, Result, RoleChange, RoleOutcome,
     RoleRule, Save, SaveReport, SessionId, Store, StoreError, TokenHash,
 };
 
@@ -30,6 +30,7 @@ mod locks;
 pub mod migrations;
 mod projects;
 mod saves;
+mod tidy;
 mod writer;
 
 use writer::Writer;
@@ -370,6 +371,10 @@ impl Store for SqliteStore {
     async fn newest_change(&self, project: &ProjectId) -> Result<Cursor> {
         let project = project.clone();
         self.read(move |tx| changes::newest(tx, &project)).await
+    }
+
+    async fn tidy(&self, kept: Kept) -> Result<usize> {
+        self.write(move |tx| tidy::tidy(tx, kept)).await
     }
 }
 

@@ -41,6 +41,7 @@ CREATE TABLE refresh_tokens (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ix_refresh_tokens_session_id ON refresh_tokens (session_id);
 CREATE INDEX ix_refresh_tokens_parent ON refresh_tokens (parent);
+CREATE INDEX ix_refresh_tokens_used_at ON refresh_tokens (used_at) WHERE used_at IS NOT NULL;
 
 CREATE TABLE api_tokens (
     id           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -129,7 +130,7 @@ CREATE TABLE changes (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX ix_changes_cursor ON changes (project_id, cursor);
 
--- What each idempotency key did, and what was answered.
+-- What each idempotency key did, and what was answered. Its rows are in the order of their times, oldest first.
 CREATE TABLE applied_writes (
     user_id       INTEGER NOT NULL REFERENCES users,
     key           TEXT    NOT NULL,
@@ -138,7 +139,7 @@ CREATE TABLE applied_writes (
     outcome       TEXT    NOT NULL,
     applied_at    INTEGER NOT NULL,
     PRIMARY KEY (user_id, key)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- Outlives locks, images and a rolled-back image_locks table: a generation is never given twice.
 CREATE TABLE lock_counters (
@@ -165,6 +166,7 @@ CREATE TABLE lock_grants (
     ended_by   INTEGER REFERENCES users,
     PRIMARY KEY (project_id, image_id, generation)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX ix_lock_grants_ended_at ON lock_grants (ended_at) WHERE ended_at IS NOT NULL;
 
 -- Who tried to end or take over another's lock without the right, how often and when: the audit log's other half.
 CREATE TABLE lock_refusals (
