@@ -54,7 +54,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         usage: "gen",
-        does: "write ui/src/wire.gen.ts anew from the Rust types",
+        does: "write ui/src/wire.gen.ts and crates/server/openapi.json anew",
         run: generate,
     },
     Task {
@@ -173,11 +173,17 @@ fn tour(repository: &Repository, _: &[String]) -> Result<()> {
 }
 
 fn generate(repository: &Repository, _: &[String]) -> Result<()> {
-    say("writing ui/src/wire.gen.ts");
-    run(repository
-        .cargo("test")
-        .args(["--package", "lockstep-client", "--test", "generated"])
-        .env("LOCKSTEP_BLESS", "1"))
+    for (file, package, test) in [
+        ("ui/src/wire.gen.ts", "lockstep-client", "generated"),
+        ("crates/server/openapi.json", "lockstep-server", "openapi"),
+    ] {
+        say(format!("writing {file}"));
+        run(repository
+            .cargo("test")
+            .args(["--package", package, "--test", test])
+            .env("LOCKSTEP_BLESS", "1"))?;
+    }
+    Ok(())
 }
 
 /// A window needs a screen; without one, say what works without.

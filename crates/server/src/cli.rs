@@ -72,6 +72,8 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Print the contract as an OpenAPI document.
+    Openapi,
     /// Make the demo project, if there is nothing yet. Its passwords are public.
     Demo,
 }

@@ -27,6 +27,11 @@ pub use service::Service;
 pub use settings::Settings;
 pub use store::Store;
 
+/// The contract as an OpenAPI document, as this server keeps it.
+pub fn openapi() -> &'static str {
+    routes::openapi()
+}
+
 /// Serves until `shutdown` comes, then lets what is in flight finish.
 pub async fn serve(
     listener: TcpListener,

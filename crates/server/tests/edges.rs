@@ -414,7 +414,7 @@ async fn requests_that_are_not_of_the_contract_are_refused_in_its_words(database
     let (status, body) = ann
         .call(Method::PATCH, &routes::path(routes::ME, &[]), None)
         .await;
-    assert_eq!((status, error(&body)), (404, "not_found"));
+    assert_eq!((status, error(&body)), (405, "method_not_allowed"));
     let nobody = Person {
         token: "x".into(),
         ..ann.at("w")

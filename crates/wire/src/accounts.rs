@@ -8,6 +8,7 @@ use crate::{TokenId, UserId};
 
 /// A person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct User {
     /// The account.
     pub id: UserId,
@@ -19,6 +20,7 @@ pub struct User {
 
 /// `POST /auth/login`.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoginRequest {
     /// What one signs in with.
     pub email: String,
@@ -34,6 +36,7 @@ impl std::fmt::Debug for LoginRequest {
 
 /// `POST /auth/refresh`.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RefreshRequest {
     /// The newest one this session was given.
     pub refresh_token: String,
@@ -116,6 +119,7 @@ pub struct MadeToken {
 
 /// What a sign-in or a refresh is answered with.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Tokens {
     /// For `Authorization: Bearer`, for [`Tokens::expires_in`] seconds.
     pub access_token: String,

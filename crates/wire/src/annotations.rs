@@ -12,6 +12,7 @@ use crate::{
 
 /// The part of an annotation that people edit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AnnotationFields {
     /// What is there; `null` for not said yet.
     pub label_id: Option<LabelId>,
@@ -25,6 +26,7 @@ pub struct AnnotationFields {
 
 /// An annotation as the server stores it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Annotation {
     /// Made by the client.
     pub id: AnnotationId,
@@ -49,6 +51,7 @@ pub struct Annotation {
 
 /// `POST /annotations`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CreateAnnotation {
     /// Made by the server when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,6 +67,7 @@ pub struct CreateAnnotation {
 
 /// `PUT /annotations/{id}`: the changed fields and the version the edit was based on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UpdateAnnotation {
     /// What the edit was based on.
     pub version: Version,
@@ -122,6 +126,7 @@ pub struct SaveContext {
 
 /// A create's 201 or 200 and an update's 200: the whole annotation as this write left it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Saved {
     /// As this write left it, even where another has saved upon it since.
     #[serde(flatten)]
@@ -133,6 +138,7 @@ pub struct Saved {
 
 /// A delete's 200.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Removed {
     /// What was deleted.
     pub id: AnnotationId,
@@ -147,6 +153,7 @@ pub struct Removed {
 
 /// What every successful write may add.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SaveNotes {
     /// This key had been applied before; this is what was answered then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -164,6 +171,7 @@ pub struct SaveNotes {
 
 /// `GET /projects/{pid}/images/{iid}/annotations`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImageAnnotations {
     /// The live ones, oldest first.
     pub annotations: Vec<Annotation>,

@@ -6,6 +6,7 @@ use crate::{Annotation, AnnotationId, Cursor, Image, ImageId, Label, LabelId, Lo
 
 /// One change, with the newest state of what changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Change {
     /// Created or updated.
@@ -69,6 +70,7 @@ pub enum Change {
 
 /// `GET /projects/{pid}/changes?since=CURSOR&limit=N`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChangePage {
     /// Oldest first.
     pub changes: Vec<Change>,
@@ -80,6 +82,7 @@ pub struct ChangePage {
 
 /// One server-sent event of `GET /projects/{pid}/events`; a hint, never the only way to learn of a thing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "event", content = "data")]
 pub enum ServerEvent {
     /// Someone has an image now.
@@ -110,6 +113,7 @@ pub enum ServerEvent {
 
 /// Why an image is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseReason {
     /// Its holder gave it back.

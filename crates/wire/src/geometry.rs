@@ -18,6 +18,7 @@ macro_rules! shape {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub struct $name {
             $($(#[$field_doc])* pub $field: $type,)*
             /// What a newer version wrote and this one does not know.
@@ -36,8 +37,10 @@ shape!(
         /// Top edge.
         y: f64,
         /// Never negative.
+        #[cfg_attr(feature = "openapi", schema(minimum = 0))]
         width: f64,
         /// Never negative.
+        #[cfg_attr(feature = "openapi", schema(minimum = 0))]
         height: f64,
     }
 );
@@ -49,8 +52,10 @@ shape!(
         /// Centre.
         cy: f64,
         /// Before rotation.
+        #[cfg_attr(feature = "openapi", schema(minimum = 0))]
         width: f64,
         /// Before rotation.
+        #[cfg_attr(feature = "openapi", schema(minimum = 0))]
         height: f64,
         /// Degrees clockwise.
         angle: f64,
@@ -60,6 +65,7 @@ shape!(
     /// An outer ring, then its holes.
     Polygon {
         /// At least one ring of at least three points.
+        #[cfg_attr(feature = "openapi", schema(schema_with = schema::rings))]
         rings: Vec<Ring>,
     }
 );
@@ -67,6 +73,7 @@ shape!(
     /// Several polygons that are one annotation.
     Multipolygon {
         /// Each as in [`Polygon::rings`].
+        #[cfg_attr(feature = "openapi", schema(schema_with = schema::polygons))]
         polygons: Vec<Vec<Ring>>,
     }
 );
@@ -74,6 +81,7 @@ shape!(
     /// An open line.
     Polyline {
         /// At least two points.
+        #[cfg_attr(feature = "openapi", schema(schema_with = schema::line))]
         points: Vec<Point>,
     }
 );
@@ -81,6 +89,7 @@ shape!(
     /// Named points in the order of the label's skeleton; a single point is one of these.
     Keypoints {
         /// At least one.
+        #[cfg_attr(feature = "openapi", schema(schema_with = schema::keypoints))]
         points: Vec<Keypoint>,
     }
 );
@@ -92,8 +101,10 @@ shape!(
         /// Centre.
         cy: f64,
         /// Half the width before rotation.
+        #[cfg_attr(feature = "openapi", schema(minimum = 0))]
         rx: f64,
         /// Half the height before rotation.
+        #[cfg_attr(feature = "openapi", schema(minimum = 0))]
         ry: f64,
         /// Degrees clockwise.
         angle: f64,
@@ -107,8 +118,10 @@ shape!(
         /// Top edge of the cut-out.
         y: f64,
         /// Whole pixels.
+        #[cfg_attr(feature = "openapi", schema(minimum = 0))]
         width: f64,
         /// Whole pixels.
+        #[cfg_attr(feature = "openapi", schema(minimum = 0))]
         height: f64,
         /// COCO's compressed run-length encoding of the cut-out, column by column
         /// (pycocotools, `maskApi.c`).
@@ -122,6 +135,7 @@ shape!(
 
 /// Every kind of geometry an annotation can have.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Geometry {
     /// An upright box.
@@ -189,6 +203,58 @@ impl Geometry {
             }
             _ => None,
         }
+    }
+}
+
+/// What a derive cannot say of lists of points.
+#[cfg(feature = "openapi")]
+mod schema {
+    use utoipa::openapi::RefOr;
+    use utoipa::openapi::schema::{Array, ArrayBuilder, ArrayItems, ObjectBuilder, Schema, Type};
+
+    fn number() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::Number)
+    }
+
+    fn tuple(parts: impl IntoIterator<Item = ObjectBuilder>) -> Array {
+        let parts: Vec<Schema> = parts.into_iter().map(Schema::from).collect();
+        let length = parts.len();
+        ArrayBuilder::new()
+            .items(ArrayItems::False)
+            .prefix_items(parts)
+            .min_items(Some(length))
+            .max_items(Some(length))
+            .build()
+    }
+
+    fn list(of: Array, at_least: usize) -> Array {
+        ArrayBuilder::new()
+            .items(RefOr::T(Schema::Array(of)))
+            .min_items(Some(at_least))
+            .build()
+    }
+
+    fn points(at_least: usize) -> Array {
+        list(tuple([number(), number()]), at_least)
+    }
+
+    pub(super) fn line() -> Array {
+        points(2)
+    }
+
+    pub(super) fn rings() -> Array {
+        list(points(3), 1)
+    }
+
+    pub(super) fn polygons() -> Array {
+        list(rings(), 1)
+    }
+
+    pub(super) fn keypoints() -> Array {
+        let visibility = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .enum_values(Some([0, 1, 2]));
+        list(tuple([number(), number(), visibility]), 1)
     }
 }
 

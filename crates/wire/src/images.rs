@@ -7,6 +7,7 @@ use crate::ImageId;
 
 /// A picture, its size after EXIF orientation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Image {
     /// Unique in its project.
     pub id: ImageId,
@@ -29,6 +30,7 @@ pub struct Image {
 
 /// `GET /projects/{pid}/images?after=…&limit=…`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ImagePage {
     /// In the order of `file_name`, then `id`.
     pub images: Vec<Image>,

@@ -19,6 +19,7 @@ const _: () = assert!(
 
 /// Who holds an image, and until when by the server's clock.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Lock {
     /// Which image.
     pub image_id: ImageId,
@@ -46,6 +47,7 @@ pub struct Lock {
 
 /// `POST /image-locks/acquire`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AcquireRequest {
     /// Where the image is.
     pub project_id: ProjectId,
@@ -67,6 +69,7 @@ pub struct AcquireRequest {
 
 /// A lock, and what its holder needs with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Grant {
     /// The caller's.
     pub lock: Lock,
@@ -83,6 +86,7 @@ pub struct Grant {
 
 /// What an acquire is answered with; always 200.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum AcquireAnswer {
     /// It was free.
@@ -100,6 +104,7 @@ pub enum AcquireAnswer {
 
 /// `POST /image-locks/{pid}/{iid}/heartbeat`; the body may be left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema, utoipa::IntoParams))]
 pub struct HeartbeatRequest {
     /// Which grant is renewed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,6 +116,7 @@ pub struct HeartbeatRequest {
 
 /// A heartbeat's 200.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Heartbeat {
     /// The lease starts anew.
@@ -129,6 +135,7 @@ pub type ReleaseRequest = HeartbeatRequest;
 
 /// What a release is answered with; always 200.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Release {
     /// The image is free.
@@ -139,6 +146,7 @@ pub enum Release {
 
 /// `GET /image-locks/{pid}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LockList {
     /// The live ones.
     pub locks: Vec<Lock>,
@@ -146,6 +154,7 @@ pub struct LockList {
 
 /// How a lock ended other than by its holder's release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LockLoss {
     /// Not renewed in time.

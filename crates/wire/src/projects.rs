@@ -8,6 +8,7 @@ use crate::{LabelId, ProjectId};
 
 /// What someone may do in a project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Everything.
@@ -36,6 +37,7 @@ impl Role {
 
 /// A project as its member sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Project {
     /// Chosen by who made it.
     pub id: ProjectId,
@@ -49,6 +51,7 @@ pub struct Project {
 
 /// What an annotation says is there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Label {
     /// Stays when the name changes.
     pub id: LabelId,

@@ -7,6 +7,7 @@ use crate::{Annotation, Lock, LockLoss, User, UserId, Version};
 
 /// Who saved the version that is in the way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Author {
     /// The account.
     pub user_id: UserId,
@@ -25,6 +26,7 @@ impl From<User> for Author {
 
 /// A refusal by its code. A code exists only where someone branches on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "error", rename_all = "snake_case")]
 pub enum Refusal {
     /// 409: the save was based on another version than the stored one.
@@ -71,6 +73,10 @@ pub enum Refusal {
     Forbidden,
     /// 404: no such thing, or not for the caller to know of.
     NotFound,
+    /// 405: there is something at this address, but not to be had this way.
+    MethodNotAllowed,
+    /// 413: larger than the server takes.
+    TooLarge,
     /// 429: too often; see `Retry-After`.
     TooManyRequests,
     /// 503: not now; see `Retry-After`.
@@ -90,6 +96,8 @@ impl Refusal {
             Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::TooLarge => 413,
             Self::TooManyRequests => 429,
             Self::Unavailable => 503,
             Self::Internal => 500,
@@ -107,6 +115,7 @@ impl Refusal {
 
 /// A refusal with its sentence for a person.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[error("{message}")]
 pub struct RefusalDetail {
     /// What code branches on.
@@ -118,6 +127,7 @@ pub struct RefusalDetail {
 
 /// The body of every error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RefusalBody {
     /// The refusal.
     pub detail: RefusalDetail,

@@ -11,6 +11,13 @@ pub const LOCK_GENERATION: &str = "x-lock-generation";
 /// Header: which window writes.
 pub const CLIENT_ID: &str = "x-client-id";
 
+/// `GET`: the server runs. Not below [`BASE`].
+pub const HEALTHZ: &str = "/healthz";
+/// `GET`: and its database answers. Not below [`BASE`].
+pub const READYZ: &str = "/readyz";
+
+/// `GET`: all of this, for programs.
+pub const OPENAPI: &str = "/openapi.json";
 /// `GET`
 pub const META: &str = "/meta";
 /// `POST`

@@ -169,7 +169,11 @@ pub(super) fn decide_fate(write: &Write, answer: Answer<Success>) -> Fate {
         Refusal::Unauthorized | Refusal::TooManyRequests | Refusal::Unavailable | Refusal::Internal => {
             Fate::Unanswered
         }
-        Refusal::Invalid | Refusal::Forbidden | Refusal::NotFound => Fate::Refused(detail.message),
+        Refusal::Invalid
+        | Refusal::Forbidden
+        | Refusal::NotFound
+        | Refusal::MethodNotAllowed
+        | Refusal::TooLarge => Fate::Refused(detail.message),
     }
 }
 

@@ -1,38 +1,48 @@
 //! Signing in and out, and what the server says of itself.
 
+use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
-use lockstep_wire::{LoginRequest, RefreshRequest, Refusal};
+use axum::response::NoContent;
+use lockstep_wire::{LoginRequest, Meta, RefreshRequest, Refusal, Tokens, User};
 
-use super::answer::{Answered, refused};
+use super::Server;
+use super::answer::Answered;
 use super::extract::{Body, Caller};
-use super::{Server, ok};
 
-pub(super) async fn meta(State(server): State<Server>) -> Response {
-    ok(server.service.meta())
+pub(super) async fn meta(State(server): State<Server>) -> Json<Meta> {
+    Json(server.service.meta())
 }
 
-pub(super) async fn ready(State(server): State<Server>) -> Response {
-    match server.service.ready().await {
-        Ok(()) => StatusCode::OK.into_response(),
-        Err(_) => refused(Refusal::Unavailable.because("The database cannot be reached.")),
-    }
+pub(super) async fn alive() {}
+
+pub(super) async fn ready(State(server): State<Server>) -> Answered<()> {
+    let unreachable = |_| Refusal::Unavailable.because("The database cannot be reached.");
+    server.service.ready().await.map_err(unreachable)?;
+    Ok(())
 }
 
-pub(super) async fn login(State(server): State<Server>, Body(request): Body<LoginRequest>) -> Answered {
-    Ok(ok(server.service.login(request).await?))
+pub(super) async fn login(
+    State(server): State<Server>,
+    Body(request): Body<LoginRequest>,
+) -> Answered<Json<Tokens>> {
+    Ok(Json(server.service.login(request).await?))
 }
 
-pub(super) async fn refresh(State(server): State<Server>, Body(request): Body<RefreshRequest>) -> Answered {
-    Ok(ok(server.service.refresh(&request.refresh_token).await?))
+pub(super) async fn refresh(
+    State(server): State<Server>,
+    Body(request): Body<RefreshRequest>,
+) -> Answered<Json<Tokens>> {
+    Ok(Json(server.service.refresh(&request.refresh_token).await?))
 }
 
-pub(super) async fn logout(State(server): State<Server>, Body(request): Body<RefreshRequest>) -> Answered {
+pub(super) async fn logout(
+    State(server): State<Server>,
+    Body(request): Body<RefreshRequest>,
+) -> Answered<NoContent> {
     server.service.logout(&request.refresh_token).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(NoContent)
 }
 
-pub(super) async fn me(State(server): State<Server>, Caller(user): Caller) -> Answered {
-    Ok(ok(server.service.me(user).await?))
+pub(super) async fn me(State(server): State<Server>, Caller(user): Caller) -> Answered<Json<User>> {
+    Ok(Json(server.service.me(user).await?))
 }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lockstep_wire::{ApiError, Refusal, RefusalBody, RefusalDetail};
+use serde::Serialize;
 
 /// Why a request has no answer of the kind it asked for.
 pub(super) struct Failed(ApiError);
@@ -34,6 +35,15 @@ impl IntoResponse for Failed {
             // Only a client has a network to fail.
             ApiError::Network(_) => refused(Refusal::Internal.because("Something went wrong on the server.")),
         }
+    }
+}
+
+/// A JSON body with 201.
+pub(super) struct Created<T>(pub(super) T);
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        (StatusCode::CREATED, Json(self.0)).into_response()
     }
 }
 

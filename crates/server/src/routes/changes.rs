@@ -2,21 +2,24 @@
 
 use std::convert::Infallible;
 
+use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderMap;
-use axum::response::IntoResponse as _;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
-use lockstep_wire::{Cursor, ProjectId, ServerEvent};
+use lockstep_wire::{ChangePage, Cursor, ProjectId, ServerEvent};
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
+use super::Server;
 use super::answer::Answered;
-use super::extract::{Asked, At, Caller};
-use super::{Server, ok};
+use super::extract::{Asked, At, Caller, LastHeard};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams, ToSchema)]
 pub(super) struct Since {
-    since: Option<i64>,
+    /// The last page's `next`; the beginning when left out.
+    since: Option<Cursor>,
+    /// Changes of one page; more than 1000 are never sent.
     limit: Option<u32>,
 }
 
@@ -25,23 +28,21 @@ pub(super) async fn changes(
     Caller(user): Caller,
     At(project): At<ProjectId>,
     Asked(Since { since, limit }): Asked<Since>,
-) -> Answered {
-    Ok(ok(server
-        .service
-        .changes(user, &project, Cursor(since.unwrap_or(0)), limit)
-        .await?))
+) -> Answered<Json<ChangePage>> {
+    Ok(Json(
+        server
+            .service
+            .changes(user, &project, since.unwrap_or(Cursor(0)), limit)
+            .await?,
+    ))
 }
 
 pub(super) async fn events(
     State(server): State<Server>,
     Caller(user): Caller,
     At(project): At<ProjectId>,
-    headers: HeaderMap,
-) -> Answered {
-    let last_heard = headers
-        .get("last-event-id")
-        .and_then(|id| id.to_str().ok()?.parse().ok())
-        .map(Cursor);
+    LastHeard(last_heard): LastHeard,
+) -> Answered<Response> {
     let told = server.service.watch(user, project, last_heard).await?;
     let stopping = server.stopping.clone().cancelled_owned();
     let events = told

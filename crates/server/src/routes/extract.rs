@@ -1,11 +1,15 @@
 //! What a request says, or the contract's refusal when it cannot be read.
 
+use std::convert::Infallible;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use lockstep_wire::ids::IdFault;
 use lockstep_wire::{
-    ClientId, Generation, IdempotencyKey, Refusal, RefusalDetail, SaveContext, UserId, routes,
+    ClientId, Cursor, Generation, IdempotencyKey, Refusal, RefusalDetail, SaveContext, UserId, routes,
 };
 use serde::de::DeserializeOwned;
 
@@ -68,7 +72,17 @@ impl<T: DeserializeOwned + Default> FromRequest<Server> for OptionalBody<T> {
 async fn bytes(request: Request, server: &Server) -> Result<Bytes, Failed> {
     Ok(Bytes::from_request(request, server)
         .await
-        .map_err(|rejection| invalid(rejection.body_text()))?)
+        .map_err(|rejection| unreadable(rejection.status(), rejection.body_text()))?)
+}
+
+/// Of a body that did not arrive whole.
+pub(super) fn unreadable(status: StatusCode, why: String) -> RefusalDetail {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Refusal::TooLarge.because("The request is larger than this server takes.")
+        }
+        _ => invalid(why),
+    }
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
@@ -109,12 +123,9 @@ impl FromRequestParts<Server> for Context {
     type Rejection = Failed;
 
     async fn from_request_parts(parts: &mut Parts, _: &Server) -> Result<Self, Failed> {
-        let text = |name: &str| match parts.headers.get(name).map(|value| value.to_str()) {
-            None => Ok(None),
-            Some(Ok(text)) => Ok(Some(text.trim().to_owned())),
-            Some(Err(_)) => Err(invalid(format!("The header {name} cannot be read."))),
-        };
-        let generation = match text(routes::LOCK_GENERATION)? {
+        let key = header(parts, routes::IDEMPOTENCY_KEY)?.map(IdempotencyKey::try_from);
+        let client_id = header(parts, routes::CLIENT_ID)?.map(ClientId::try_from);
+        let generation = match header(parts, routes::LOCK_GENERATION)? {
             None => None,
             Some(number) => {
                 let fault = |_| {
@@ -126,10 +137,32 @@ impl FromRequestParts<Server> for Context {
                 Some(Generation(number.parse().map_err(fault)?))
             }
         };
+        let named =
+            |name: &'static str| move |fault: IdFault| invalid(format!("The header {name}: {fault}."));
         Ok(Self(SaveContext {
-            key: text(routes::IDEMPOTENCY_KEY)?.map(IdempotencyKey),
+            key: key.transpose().map_err(named(routes::IDEMPOTENCY_KEY))?,
             generation,
-            client_id: text(routes::CLIENT_ID)?.map(ClientId),
+            client_id: client_id.transpose().map_err(named(routes::CLIENT_ID))?,
         }))
+    }
+}
+
+fn header(parts: &Parts, name: &str) -> Result<Option<String>, RefusalDetail> {
+    match parts.headers.get(name).map(|value| value.to_str()) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text.trim().to_owned())),
+        Some(Err(_)) => Err(invalid(format!("The header {name} cannot be read."))),
+    }
+}
+
+/// Of the last event that was heard. One that cannot be read is none: the stream then says where the feed is.
+pub(super) struct LastHeard(pub(super) Option<Cursor>);
+
+impl FromRequestParts<Server> for LastHeard {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Server) -> Result<Self, Infallible> {
+        let id = parts.headers.get("last-event-id");
+        Ok(Self(id.and_then(|id| id.to_str().ok()?.parse().ok()).map(Cursor)))
     }
 }

@@ -4,18 +4,24 @@ use axum::Json;
 use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest as _, Multipart, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
-use lockstep_wire::{Answer, ImageId, ProjectId, Refusal, RefusalDetail};
+use axum::response::{IntoResponse as _, NoContent, Response};
+use lockstep_wire::{Answer, Image, ImageId, ImagePage, ProjectId, Refusal, RefusalDetail};
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
-use super::answer::Answered;
-use super::extract::{Asked, At, Caller};
-use super::{Server, ok};
+use super::Server;
+use super::answer::{Answered, Created};
+use super::extract::{Asked, At, Caller, unreadable};
 use crate::service::{Added, Content, Upload, taken};
 
-#[derive(Deserialize)]
+/// A photograph from a large-format camera, as TIFF.
+pub(super) const UPLOAD_LIMIT: usize = 256 << 20;
+
+#[derive(Deserialize, IntoParams, ToSchema)]
 pub(super) struct Page {
+    /// The last page's `next`; the beginning when left out.
     after: Option<String>,
+    /// Images of one page; more than 2000 are never sent.
     limit: Option<u32>,
 }
 
@@ -24,11 +30,13 @@ pub(super) async fn list(
     Caller(user): Caller,
     At(project): At<ProjectId>,
     Asked(Page { after, limit }): Asked<Page>,
-) -> Answered {
-    Ok(ok(server
-        .service
-        .images(user, &project, after.as_deref(), limit)
-        .await?))
+) -> Answered<Json<ImagePage>> {
+    Ok(Json(
+        server
+            .service
+            .images(user, &project, after.as_deref(), limit)
+            .await?,
+    ))
 }
 
 pub(super) async fn add(
@@ -36,25 +44,42 @@ pub(super) async fn add(
     Caller(user): Caller,
     At(project): At<ProjectId>,
     request: Request,
-) -> Answered {
+) -> Answered<Created<Image>> {
     server.service.may_add_images(user, &project).await?;
     let form = Multipart::from_request(request, &())
         .await
         .map_err(|rejection| invalid(rejection.body_text()))?;
     let upload = read_upload(form).await?;
     match server.service.add_image(user, &project, upload).await? {
-        Added::New(image) => Ok((StatusCode::CREATED, Json(image)).into_response()),
+        Added::New(image) => Ok(Created(image)),
         Added::Taken => Err(taken("image").into()),
     }
 }
 
+/// What an upload's parts are.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "says what the parts are; they are read one by one")]
+pub(super) struct UploadForm {
+    /// The file's name when left out.
+    id: Option<ImageId>,
+    /// As it was called; the name the file is sent under when left out.
+    file_name: Option<String>,
+    /// Its bytes.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+}
+
 /// A part `file`, and perhaps parts `id` and `file_name`.
 async fn read_upload(mut form: Multipart) -> Result<Upload, RefusalDetail> {
-    let fault = |error: MultipartError| invalid(error.body_text());
+    let fault = |error: MultipartError| unreadable(error.status(), error.body_text());
     let (mut id, mut file_name, mut content) = (None, None, None);
     while let Some(part) = form.next_field().await.map_err(fault)? {
         match part.name() {
-            Some("id") => id = Some(ImageId(part.text().await.map_err(fault)?)),
+            Some("id") => {
+                let text = part.text().await.map_err(fault)?;
+                let named = ImageId::try_from(text);
+                id = Some(named.map_err(|fault| invalid(format!("The image's id: {fault}.")))?);
+            }
             Some("file_name") => file_name = Some(part.text().await.map_err(fault)?),
             Some("file") => {
                 file_name = file_name.or_else(|| part.file_name().map(str::to_owned));
@@ -80,9 +105,9 @@ pub(super) async fn delete(
     State(server): State<Server>,
     Caller(user): Caller,
     At((project, image)): At<(ProjectId, ImageId)>,
-) -> Answered {
+) -> Answered<NoContent> {
     server.service.delete_image(user, project, image).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(NoContent)
 }
 
 pub(super) async fn content(
@@ -90,7 +115,7 @@ pub(super) async fn content(
     Caller(user): Caller,
     At((project, image)): At<(ProjectId, ImageId)>,
     headers: HeaderMap,
-) -> Answered {
+) -> Answered<Response> {
     let image = server.service.image(user, project, image).await?;
     let tag = format!("\"{}\"", image.content_hash);
     unless_known(&headers, &tag, server.service.content(&image)).await
@@ -101,7 +126,7 @@ pub(super) async fn thumbnail(
     Caller(user): Caller,
     At((project, image)): At<(ProjectId, ImageId)>,
     headers: HeaderMap,
-) -> Answered {
+) -> Answered<Response> {
     let image = server.service.image(user, project, image).await?;
     let tag = format!("\"{}-thumbnail\"", image.content_hash);
     unless_known(&headers, &tag, server.service.thumbnail(&image)).await
@@ -112,7 +137,7 @@ async fn unless_known(
     headers: &HeaderMap,
     tag: &str,
     load: impl Future<Output = Answer<Content>>,
-) -> Answered {
+) -> Answered<Response> {
     if has(headers, tag) {
         return Ok(unchanged(tag));
     }

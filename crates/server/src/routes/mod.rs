@@ -4,28 +4,31 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
-use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, delete, get, patch, post, put};
-use axum::{Json, Router};
-use lockstep_wire::{Refusal, routes as at};
+use axum::response::Response;
+use lockstep_wire::{ImageAnnotations, Refusal, Saved, routes as at};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::service::Service;
 use answer::refused;
 use extract::JSON_LIMIT;
+use operation::{Access, Operation, delete, get, patch, post, put};
 
 mod accounts;
 mod annotations;
 mod answer;
 mod changes;
+mod document;
 mod extract;
 mod images;
 mod locks;
+mod operation;
 mod projects;
+
+pub(crate) use document::openapi;
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -35,51 +38,88 @@ struct Server {
     stopping: CancellationToken,
 }
 
-/// Every route of the contract.
+/// Every operation there is. To add one, add its line: what its handler takes and gives is read off the handler's
+/// signature; `refuses` names the statuses that neither the signature nor the access implies.
+#[rustfmt::skip] // A table is read line by line.
+fn operations() -> Vec<Operation> {
+    use Access::{Annotator, Anyone, Manager, Member, SignedIn};
+    vec![
+        get(at::HEALTHZ, Anyone, "Whether the server runs.", accounts::alive).at_the_root(),
+        get(at::READYZ, Anyone, "Whether its database answers.", accounts::ready).at_the_root(),
+        get(at::OPENAPI, Anyone, "This document.", document::document)
+            .gives_content(200, "application/json", "An OpenAPI document."),
+        get(at::META, Anyone, "Who the server is and how long its leases are.", accounts::meta),
+
+        post(at::LOGIN, Anyone, "Begins a session.", accounts::login).refuses(&[401, 429]),
+        post(at::REFRESH, Anyone, "Exchanges a refresh token for new tokens.", accounts::refresh).refuses(&[401, 429]),
+        post(at::LOGOUT, Anyone, "Ends the session of a refresh token.", accounts::logout),
+        get(at::ME, SignedIn, "Whose token this is.", accounts::me),
+
+        post(at::ACQUIRE, Annotator, "Gives the image to the caller if it is free or his.", locks::acquire)
+            .refuses(&[410]),
+        get(at::LOCKS, Member, "The project's live locks.", locks::list),
+        delete(at::LOCK, Member, "Gives the caller's lock back, and never another's.", locks::release),
+        post(at::HEARTBEAT, Annotator, "Starts the caller's lease anew.", locks::heartbeat).refuses(&[410, 423]),
+        get(at::LOCK_STATUS, Member, "Who holds the image; null when it is free.", locks::status),
+        delete(at::FORCE_RELEASE, Manager, "Ends whoever's lock.", locks::force),
+
+        get(at::PROJECTS, SignedIn, "The caller's projects.", projects::list),
+        post(at::PROJECTS, SignedIn, "Makes a project; the caller is its owner.", projects::add),
+        get(at::MEMBERS, Member, "The project's people.", projects::members),
+        post(at::MEMBERS, Manager, "Joins someone to the project.", projects::add_member),
+        patch(at::MEMBER, Manager, "Changes what someone may do.", projects::change_member),
+        delete(at::MEMBER, Manager, "Ends someone's membership.", projects::remove_member),
+        get(at::LABELS, Member, "The project's labels.", projects::labels),
+        post(at::LABELS, Manager, "Adds a label.", projects::add_label),
+        patch(at::LABEL, Manager, "Changes a label.", projects::change_label),
+        delete(at::LABEL, Manager, "Deletes a label; annotations keep naming it.", projects::delete_label),
+
+        get(at::IMAGES, Member, "A page of the project's images.", images::list),
+        post(at::IMAGES, Manager, "Adds an image.", images::add)
+            .takes_form::<images::UploadForm>()
+            .limited_to(images::UPLOAD_LIMIT),
+        delete(at::IMAGE, Manager, "Deletes an image.", images::delete).refuses(&[410]),
+        get(at::CONTENT, Member, "An image's bytes as they were imported.", images::content)
+            .hears("if-none-match", "The ETag of what the caller has.")
+            .gives_content(200, "image/*", "The bytes.")
+            .gives_nothing(304, "The caller has them already.")
+            .refuses(&[410]),
+        get(at::THUMBNAIL, Member, "A small upright picture of an image.", images::thumbnail)
+            .hears("if-none-match", "The ETag of what the caller has.")
+            .gives_content(200, "image/jpeg", "The bytes.")
+            .gives_nothing(304, "The caller has them already.")
+            .refuses(&[410]),
+
+        get(at::IMAGE_ANNOTATIONS, Member, "What has been said about an image.", annotations::of_image)
+            .gives::<ImageAnnotations>(200)
+            .refuses(&[410]),
+        post(at::BATCH, Member, "Writes in order, in one transaction; each has its result.", annotations::batch),
+        post(at::ANNOTATIONS, Annotator, "Stores a new annotation.", annotations::create)
+            .gives::<Saved>(200)
+            .gives::<Saved>(201)
+            .refuses(&[409, 410, 423]),
+        put(at::ANNOTATION, Annotator, "Saves upon the version it names.", annotations::update)
+            .refuses(&[409, 410, 423]),
+        delete(at::ANNOTATION, Annotator, "Deletes the version it names.", annotations::delete)
+            .refuses(&[409, 410, 423]),
+        get(at::HISTORY, Member, "Every state an annotation was in.", annotations::history),
+
+        get(at::CHANGES, Member, "What happened in the project since.", changes::changes),
+        get(at::EVENTS, Member, "Hints as things happen, until the connection ends.", changes::events)
+            .gives_content(200, "text/event-stream", "Server-sent events."),
+    ]
+}
+
+/// A router of every operation.
 pub(crate) fn router(service: Arc<Service>, stopping: CancellationToken) -> Router {
-    let api = Router::new()
-        .route(at::META, get(accounts::meta))
-        .route(at::LOGIN, post(accounts::login))
-        .route(at::REFRESH, post(accounts::refresh))
-        .route(at::LOGOUT, post(accounts::logout))
-        .route(at::ME, get(accounts::me))
-        .route(at::ACQUIRE, post(locks::acquire))
-        .route(at::LOCKS, get(locks::list))
-        .route(at::LOCK, delete(locks::release))
-        .route(at::HEARTBEAT, post(locks::heartbeat))
-        .route(at::LOCK_STATUS, get(locks::status))
-        .route(at::FORCE_RELEASE, delete(locks::force))
-        .route(at::PROJECTS, get(projects::list).post(projects::add))
-        .route(at::MEMBERS, get(projects::members).post(projects::add_member))
-        .route(
-            at::MEMBER,
-            patch(projects::change_member).delete(projects::remove_member),
-        )
-        .route(at::LABELS, get(projects::labels).post(projects::add_label))
-        .route(
-            at::LABEL,
-            patch(projects::change_label).delete(projects::delete_label),
-        )
-        .route(at::IMAGES, upload(get(images::list).post(images::add)))
-        .route(at::IMAGE, delete(images::delete))
-        .route(at::CONTENT, get(images::content))
-        .route(at::THUMBNAIL, get(images::thumbnail))
-        .route(at::IMAGE_ANNOTATIONS, get(annotations::of_image))
-        .route(at::BATCH, post(annotations::batch))
-        .route(at::CHANGES, get(changes::changes))
-        .route(at::EVENTS, get(changes::events))
-        .route(at::ANNOTATIONS, post(annotations::create))
-        .route(
-            at::ANNOTATION,
-            put(annotations::update).delete(annotations::delete),
-        )
-        .route(at::HISTORY, get(annotations::history));
-    Router::new()
-        .nest(at::BASE, api)
-        .route("/healthz", get(async || StatusCode::OK))
-        .route("/readyz", get(accounts::ready))
-        .fallback(async || no_such_route())
-        .method_not_allowed_fallback(async || no_such_route())
+    let routes = operations().into_iter().fold(Router::new(), |router, operation| {
+        router.route(&operation.path, operation.route)
+    });
+    routes
+        .fallback(async || refused(Refusal::NotFound.because("There is nothing at this address.")))
+        .method_not_allowed_fallback(async || {
+            refused(Refusal::MethodNotAllowed.because("This address does not take requests of this method."))
+        })
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             // The panic hook has logged it.
@@ -87,17 +127,6 @@ pub(crate) fn router(service: Arc<Service>, stopping: CancellationToken) -> Rout
         }))
         .layer(from_fn(log))
         .with_state(Server { service, stopping })
-}
-
-/// A photograph from a large-format camera, as TIFF.
-const IMAGE_LIMIT: usize = 256 << 20;
-
-fn upload(routes: MethodRouter<Server>) -> MethodRouter<Server> {
-    routes.layer(DefaultBodyLimit::max(IMAGE_LIMIT))
-}
-
-fn no_such_route() -> Response {
-    refused(Refusal::NotFound.because("There is nothing at this address."))
 }
 
 /// The route's pattern, never the address itself: that has file names in it, and file names say who and what.
@@ -112,9 +141,4 @@ async fn log(request: Request, next: Next) -> Response {
     let (status, took) = (answer.status().as_u16(), began.elapsed());
     tracing::debug!(%method, route = route.as_deref().unwrap_or("-"), status, ?took, "answered");
     answer
-}
-
-/// A JSON body with 200.
-fn ok<T: serde::Serialize>(body: T) -> Response {
-    Json(body).into_response()
 }

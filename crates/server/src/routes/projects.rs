@@ -2,34 +2,36 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::IntoResponse as _;
-use lockstep_wire::{LabelId, ProjectId, UserId};
+use axum::response::NoContent;
+use lockstep_wire::{Label, LabelId, Project, ProjectId, UserId};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::answer::Answered;
+use super::Server;
+use super::answer::{Answered, Created};
 use super::extract::{At, Body, Caller};
-use super::{Server, ok};
 use crate::service::{Added, LabelFields, Member, MemberChange, NewMember, ProjectFields, taken};
 
-pub(super) async fn list(State(server): State<Server>, Caller(user): Caller) -> Answered {
-    Ok(ok(server.service.projects(user).await?))
+pub(super) async fn list(State(server): State<Server>, Caller(user): Caller) -> Answered<Json<Vec<Project>>> {
+    Ok(Json(server.service.projects(user).await?))
 }
 
 pub(super) async fn add(
     State(server): State<Server>,
     Caller(user): Caller,
     Body(fields): Body<ProjectFields>,
-) -> Answered {
+) -> Answered<Created<Project>> {
     match server.service.add_project(user, fields).await? {
-        Added::New(project) => Ok((StatusCode::CREATED, Json(project)).into_response()),
+        Added::New(project) => Ok(Created(project)),
         Added::Taken => Err(taken("project").into()),
     }
 }
 
 /// A member, under the contract's name for his number.
-#[derive(Serialize)]
-struct MemberBody {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Member)]
+pub(super) struct MemberBody {
+    /// The account.
     user_id: UserId,
     #[serde(flatten)]
     member: Member,
@@ -48,9 +50,11 @@ pub(super) async fn members(
     State(server): State<Server>,
     Caller(user): Caller,
     At(project): At<ProjectId>,
-) -> Answered {
+) -> Answered<Json<Vec<MemberBody>>> {
     let members = server.service.members(user, &project).await?;
-    Ok(ok(members.into_iter().map(MemberBody::from).collect::<Vec<_>>()))
+    Ok(Json(
+        members.into_iter().map(MemberBody::from).collect::<Vec<_>>(),
+    ))
 }
 
 pub(super) async fn add_member(
@@ -58,9 +62,9 @@ pub(super) async fn add_member(
     Caller(user): Caller,
     At(project): At<ProjectId>,
     Body(request): Body<NewMember>,
-) -> Answered {
+) -> Answered<Created<MemberBody>> {
     let member = server.service.add_member(user, &project, request).await?;
-    Ok((StatusCode::CREATED, Json(MemberBody::from(member))).into_response())
+    Ok(Created(MemberBody::from(member)))
 }
 
 pub(super) async fn change_member(
@@ -68,29 +72,29 @@ pub(super) async fn change_member(
     Caller(user): Caller,
     At((project, member)): At<(ProjectId, UserId)>,
     Body(change): Body<MemberChange>,
-) -> Answered {
+) -> Answered<NoContent> {
     server
         .service
         .change_role(user, &project, member, Some(change.role))
         .await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(NoContent)
 }
 
 pub(super) async fn remove_member(
     State(server): State<Server>,
     Caller(user): Caller,
     At((project, member)): At<(ProjectId, UserId)>,
-) -> Answered {
+) -> Answered<NoContent> {
     server.service.change_role(user, &project, member, None).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(NoContent)
 }
 
 pub(super) async fn labels(
     State(server): State<Server>,
     Caller(user): Caller,
     At(project): At<ProjectId>,
-) -> Answered {
-    Ok(ok(server.service.labels(user, &project).await?))
+) -> Answered<Json<Vec<Label>>> {
+    Ok(Json(server.service.labels(user, &project).await?))
 }
 
 pub(super) async fn add_label(
@@ -98,9 +102,9 @@ pub(super) async fn add_label(
     Caller(user): Caller,
     At(project): At<ProjectId>,
     Body(fields): Body<LabelFields>,
-) -> Answered {
+) -> Answered<Created<Label>> {
     let label = server.service.add_label(user, &project, fields).await?;
-    Ok((StatusCode::CREATED, Json(label)).into_response())
+    Ok(Created(label))
 }
 
 pub(super) async fn change_label(
@@ -108,18 +112,20 @@ pub(super) async fn change_label(
     Caller(user): Caller,
     At((project, label)): At<(ProjectId, LabelId)>,
     Body(fields): Body<LabelFields>,
-) -> Answered {
-    Ok(ok(server
-        .service
-        .change_label(user, &project, &label, fields)
-        .await?))
+) -> Answered<Json<Label>> {
+    Ok(Json(
+        server
+            .service
+            .change_label(user, &project, &label, fields)
+            .await?,
+    ))
 }
 
 pub(super) async fn delete_label(
     State(server): State<Server>,
     Caller(user): Caller,
     At((project, label)): At<(ProjectId, LabelId)>,
-) -> Answered {
+) -> Answered<NoContent> {
     server.service.delete_label(user, &project, &label).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(NoContent)
 }

@@ -47,6 +47,7 @@ pub(crate) async fn run(asked: Asked) -> Outcome {
         Command::Member(command) => projects::member(command, &place).await?,
         Command::Label(command) => projects::label(command, &place).await?,
         Command::Import { project, paths } => import::import(&ProjectId(project), &paths, &place).await?,
+        Command::Openapi => print!("{}", lockstep_server::openapi()),
         Command::Demo => demo(&place).await?,
     }
     Ok(())

@@ -8,6 +8,7 @@ use lockstep_wire::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 
 use super::locks::check_client;
 use super::saves::{Edit, Intent, decide_save, no_such_annotation, only_on};
@@ -18,14 +19,14 @@ use crate::store::{
 };
 
 /// `GET /annotations/{id}/history`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct History {
     /// Oldest first, tombstones included.
     pub versions: Vec<AnnotationVersion>,
 }
 
 /// One write of a batch.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum BatchOp {
     /// As `POST /annotations`.
@@ -64,7 +65,7 @@ pub enum BatchOp {
 }
 
 /// What came of one write of a batch.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum BatchResult {
     /// As the single write's answer.
@@ -93,7 +94,7 @@ pub enum BatchResult {
 }
 
 /// The answer to a batch.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct BatchAnswer {
     /// One for each write, in order.
     pub results: Vec<BatchResult>,

@@ -3,12 +3,13 @@
 use lockstep_wire::{Answer, Label, LabelId, Project, ProjectId, Refusal, RefusalDetail, Role, UserId};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::{Service, authorise_manager, check_text, forbidden, invalid, no_such_project};
 use crate::store::{Added, LabelRule, LabelScene, Member, NewProject, RoleChange, RoleOutcome, RoleScene};
 
 /// `POST /projects`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct ProjectFields {
     /// Made from a UUID when left out.
     #[serde(default)]
@@ -21,7 +22,7 @@ pub struct ProjectFields {
 }
 
 /// `POST /projects/{pid}/members`: one of `user_id` and `email`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct NewMember {
     /// Who.
     #[serde(default)]
@@ -34,14 +35,14 @@ pub struct NewMember {
 }
 
 /// `PATCH /projects/{pid}/members/{user_id}`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 pub struct MemberChange {
     /// What he may do from now on.
     pub role: Role,
 }
 
 /// `POST` and `PATCH` of a label: absent fields stay as they are, or are left out.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 pub struct LabelFields {
     /// Made from a UUID when left out.
     #[serde(default)]

@@ -2,6 +2,7 @@
 
 use lockstep_wire::{Label, ProjectId, RefusalDetail, Role, User, UserId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Ended;
 
@@ -19,7 +20,7 @@ pub struct NewProject {
 }
 
 /// Someone in a project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Member {
     /// Who.
     #[serde(flatten)]

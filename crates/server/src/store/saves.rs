@@ -7,6 +7,7 @@ use lockstep_wire::{
     RefusalDetail, Role, UserId, Version,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Ended, ImageKey, LockScene, Party};
 
@@ -146,7 +147,7 @@ pub struct SaveReport {
 }
 
 /// One state an annotation was in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AnnotationVersion {
     /// The number of this state.
     pub version: Version,
