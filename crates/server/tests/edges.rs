@@ -435,7 +435,7 @@ async fn requests_that_are_not_of_the_contract_are_refused_in_its_words(database
     let huge = " ".repeat(17 << 20);
     let url = format!("{}{}", ann.base, routes::path(routes::ACQUIRE, &[]));
     let (status, body) = answer(ann.http.post(url).bearer_auth(&ann.token).body(huge)).await;
-    assert_eq!((status, error(&body)), (422, "invalid"));
+    assert_eq!((status, error(&body)), (413, "too_large"));
 }
 
 async fn signing_in_tells_nobody_which_accounts_there_are_and_sessions_end(database: Database) {
