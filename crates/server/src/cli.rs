@@ -110,6 +110,33 @@ pub(crate) struct Serve {
         value_parser = humantime::parse_duration
     )]
     pub(crate) heartbeat: Option<Duration>,
+    /// The certificate for TLS, as PEM, with those that vouch for it; read anew when the file changes. Without it: plain
+    /// HTTP.
+    #[arg(long, value_name = "FILE", env = "LOCKSTEP_TLS_CERT", hide_env_values = true)]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The certificate's private key, as PEM.
+    #[arg(long, value_name = "FILE", env = "LOCKSTEP_TLS_KEY", hide_env_values = true)]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// How long a client may take to agree on TLS, and to send a request's headers.
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "LOCKSTEP_HEADER_TIME",
+        hide_env_values = true,
+        default_value = "30s",
+        value_parser = humantime::parse_duration
+    )]
+    pub(crate) header_time: Duration,
+    /// How long requests in flight may take to finish once the server is told to stop.
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "LOCKSTEP_SHUTDOWN_GRACE",
+        hide_env_values = true,
+        default_value = "10s",
+        value_parser = humantime::parse_duration
+    )]
+    pub(crate) shutdown_grace: Duration,
     /// Print the settings in force and where each comes from, as a file of settings, and do not serve.
     #[arg(long)]
     pub(crate) print_config: bool,

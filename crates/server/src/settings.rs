@@ -21,6 +21,8 @@ pub struct Settings {
     pub sweep_every: Duration,
     /// How often a silent event stream shows that it is alive.
     pub keep_alive_every: Duration,
+    /// How long a client may take to say what it wants: to agree on TLS, and to send a request's headers.
+    pub header_time: Duration,
     /// How long requests in flight may take to finish once the server is told to stop.
     pub shutdown_grace: Duration,
 }
@@ -35,6 +37,7 @@ impl Default for Settings {
             refresh_token: Duration::from_secs(90 * 24 * 60 * 60),
             sweep_every: Duration::from_secs(1),
             keep_alive_every: Duration::from_secs(10),
+            header_time: Duration::from_secs(30),
             shutdown_grace: Duration::from_secs(10),
         }
     }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use lockstep_server::{Settings, serve_service};
+use lockstep_server::{Front, Settings, Tls, serve_service};
 use tokio::net::TcpListener;
 
 use super::{Failure, Outcome, open_with};
@@ -26,6 +26,8 @@ fn settings(serve: &Serve) -> Result<Settings, Failure> {
     }
     Ok(Settings {
         heartbeat,
+        header_time: serve.header_time,
+        shutdown_grace: serve.shutdown_grace,
         ..settings
     })
 }
@@ -34,14 +36,24 @@ pub(super) async fn serve(serve: &Serve, place: &Place) -> Outcome {
     let settings = settings(serve)?;
     // Before anything else: a signal that comes while the database is being opened must stop the server, too.
     let told_to_stop = told_to_stop()?;
+    let tls = match (&serve.tls_cert, &serve.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls::read(certificate, key).await?),
+        (None, None) => None,
+        _ => {
+            return Err(Failure::Usage(
+                "--tls-cert and --tls-key are used together".into(),
+            ));
+        }
+    };
     let service = open_with(place, settings).await?;
     let listener = TcpListener::bind(serve.listen)
         .await
         .with_context(|| format!("cannot listen on {}", serve.listen))?;
     let mut out = std::io::stdout();
-    writeln!(out, "listening on http://{}", listener.local_addr()?)?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    writeln!(out, "listening on {scheme}://{}", listener.local_addr()?)?;
     out.flush()?;
-    Ok(serve_service(listener, service, told_to_stop).await?)
+    Ok(serve_service(Front { listener, tls }, service, told_to_stop).await?)
 }
 
 /// SIGTERM, or Ctrl-C.
