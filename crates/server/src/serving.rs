@@ -101,13 +101,13 @@ pub async fn serve_service(
     Ok(())
 }
 
-/// Once a second or so: lapsed locks become events, and so do other processes' changes.
+/// Once a second or so: lapsed locks become events, and so does what other processes did.
 async fn keep_house(service: Arc<Service>, tls: Option<Arc<Tls>>) {
     let every = service.settings().sweep_every;
     repeat(every, || async {
         // Both have logged what is worth it; the next round tries again.
         let _ = service.sweep().await;
-        let _ = service.look_for_changes().await;
+        let _ = service.look_for_news().await;
         if let Some(tls) = &tls {
             tls.refresh().await;
         }

@@ -11,10 +11,11 @@ use lockstep_wire::{ProjectId, Role, UserId, routes};
 use reqwest::Method;
 use serde_json::{Value, json};
 use world::{
-    Database, IMAGE, OTHER_IMAGE, PROJECT, Person, World, answer, boxed, error, millis, picture, quick, until,
+    Engine, IMAGE, OTHER_IMAGE, PROJECT, Person, World, answer, boxed, error, events, millis, picture, quick,
+    until,
 };
 
-on_every_database![
+on_every_engine![
     e1_an_acquire_whose_answer_was_lost_is_refreshed_under_the_same_generation,
     e2_of_many_who_acquire_at_once_exactly_one_is_given_the_image,
     e6_a_save_whose_answer_was_lost_is_replayed,
@@ -49,8 +50,8 @@ on_every_database![
 const KEY: &str = routes::IDEMPOTENCY_KEY;
 const GENERATION: &str = routes::LOCK_GENERATION;
 
-async fn e1_an_acquire_whose_answer_was_lost_is_refreshed_under_the_same_generation(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn e1_an_acquire_whose_answer_was_lost_is_refreshed_under_the_same_generation(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let ann = world.sign_in("ann").await.at("w1");
     let (_, first) = ann.acquire(IMAGE).await;
     let (_, again) = ann.acquire(IMAGE).await;
@@ -61,8 +62,8 @@ async fn e1_an_acquire_whose_answer_was_lost_is_refreshed_under_the_same_generat
     assert_eq!(first["lock"]["generation"], again["lock"]["generation"]);
 }
 
-async fn e2_of_many_who_acquire_at_once_exactly_one_is_given_the_image(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn e2_of_many_who_acquire_at_once_exactly_one_is_given_the_image(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     for round in 0..10 {
         let attempts = (0..10).map(|n| {
@@ -85,8 +86,8 @@ async fn e2_of_many_who_acquire_at_once_exactly_one_is_given_the_image(database:
     }
 }
 
-async fn e6_a_save_whose_answer_was_lost_is_replayed(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn e6_a_save_whose_answer_was_lost_is_replayed(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let id = ann.drew(IMAGE, 1.0).await;
     let (_, first) = ann.save_with(&id, 1, 2.0, &[(KEY, "k1")]).await;
@@ -111,8 +112,8 @@ async fn e6_a_save_whose_answer_was_lost_is_replayed(database: Database) {
     assert_eq!((&body["deleted"], &body["version"]), (&json!(true), &json!(3)));
 }
 
-async fn e7_a_replay_says_that_a_newer_version_exists(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn e7_a_replay_says_that_a_newer_version_exists(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let id = ann.drew(IMAGE, 1.0).await;
     ann.save_with(&id, 1, 2.0, &[(KEY, "k1")]).await;
@@ -127,8 +128,8 @@ async fn e7_a_replay_says_that_a_newer_version_exists(database: Database) {
     assert_eq!(ann.annotations(IMAGE).await[0]["geometry"], boxed(3.0));
 }
 
-async fn e8_a_key_is_good_for_one_request_alone(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn e8_a_key_is_good_for_one_request_alone(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let id = ann.drew(IMAGE, 1.0).await;
     ann.save_with(&id, 1, 2.0, &[(KEY, "k1")]).await;
@@ -139,8 +140,8 @@ async fn e8_a_key_is_good_for_one_request_alone(database: Database) {
     assert_eq!(ben.save_with(&id, 2, 3.0, &[(KEY, "k1")]).await.0, 200);
 }
 
-async fn e9_a_release_that_comes_late_has_no_effect_on_the_next_holder(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn e9_a_release_that_comes_late_has_no_effect_on_the_next_holder(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let (_, anns) = ann.acquire(IMAGE).await;
     assert_eq!(ann.release(IMAGE).await.1["status"], "released");
@@ -161,10 +162,8 @@ async fn e9_a_release_that_comes_late_has_no_effect_on_the_next_holder(database:
     assert_eq!(ann.status(IMAGE).await["user_id"], ann.id);
 }
 
-async fn e20_a_holder_who_was_thrown_out_is_told_by_whom_whether_or_not_he_names_his_lock(
-    database: Database,
-) {
-    let world = World::begin(database, Settings::default()).await;
+async fn e20_a_holder_who_was_thrown_out_is_told_by_whom_whether_or_not_he_names_his_lock(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let olga = world.sign_in("olga").await;
     let ann = world.sign_in("ann").await.at("w1");
     let (_, body) = ann.acquire(IMAGE).await;
@@ -188,8 +187,8 @@ async fn e20_a_holder_who_was_thrown_out_is_told_by_whom_whether_or_not_he_names
     assert_eq!(olga.acquire(IMAGE).await.1["status"], "acquired");
 }
 
-async fn e21_forcing_needs_the_right_and_a_stranger_learns_nothing(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn e21_forcing_needs_the_right_and_a_stranger_learns_nothing(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben, stan) = (
         world.sign_in("ann").await,
         world.sign_in("ben").await,
@@ -230,8 +229,8 @@ async fn e21_forcing_needs_the_right_and_a_stranger_learns_nothing(database: Dat
     assert_eq!(ann.status(IMAGE).await["user_id"], ann.id);
 }
 
-async fn e22_a_second_window_of_the_same_person_is_told_so_and_may_take_over(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn e22_a_second_window_of_the_same_person_is_told_so_and_may_take_over(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let (laptop, desktop) = (ann.at("laptop"), ann.at("desktop"));
     let (_, first) = laptop.acquire(IMAGE).await;
@@ -252,8 +251,8 @@ async fn e22_a_second_window_of_the_same_person_is_told_so_and_may_take_over(dat
     assert_eq!(desktop.draw(IMAGE, 1.0).await.0, 201);
 }
 
-async fn e29_a_deleted_image_is_gone_for_its_holder_but_not_what_he_saved_before(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn e29_a_deleted_image_is_gone_for_its_holder_but_not_what_he_saved_before(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, olga) = (world.sign_in("ann").await, world.sign_in("olga").await);
     ann.acquire(IMAGE).await;
     let id = ann.drew(IMAGE, 1.0).await;
@@ -276,8 +275,8 @@ async fn e29_a_deleted_image_is_gone_for_its_holder_but_not_what_he_saved_before
     assert_eq!(body["images"].as_array().map(Vec::len), Some(1));
 }
 
-async fn e37_a_client_that_knows_part_a_alone_works_by_versions_and_423(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn e37_a_client_that_knows_part_a_alone_works_by_versions_and_423(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben) = (
         world.sign_in("ann").await,
         world.sign_in("ben").await.at("new client"),
@@ -293,8 +292,8 @@ async fn e37_a_client_that_knows_part_a_alone_works_by_versions_and_423(database
     assert_eq!(ann.save(&id, 2, 3.0).await.0, 200);
 }
 
-async fn e4_a_lock_that_merely_lapsed_is_granted_anew_by_the_next_save(database: Database) {
-    let world = World::begin(database, quick()).await;
+async fn e4_a_lock_that_merely_lapsed_is_granted_anew_by_the_next_save(engine: Engine) {
+    let world = World::begin(engine, quick()).await;
     let (ann, ben) = (world.sign_in("ann").await.at("w1"), world.sign_in("ben").await);
     let (_, first) = ann.acquire(IMAGE).await;
     let generation = first["lock"]["generation"].to_string();
@@ -318,8 +317,8 @@ async fn e4_a_lock_that_merely_lapsed_is_granted_anew_by_the_next_save(database:
     assert_eq!((status, &body["detail"]["reason"]), (423, &json!("expired")));
 }
 
-async fn e22_a_lock_that_a_save_was_granted_anew_still_says_on_which_machine(database: Database) {
-    let world = World::begin(database, quick()).await;
+async fn e22_a_lock_that_a_save_was_granted_anew_still_says_on_which_machine(engine: Engine) {
+    let world = World::begin(engine, quick()).await;
     let (ann, ben) = (world.sign_in("ann").await.at("w1"), world.sign_in("ben").await);
     ann.acquire_with(IMAGE, json!({"device": "laptop"})).await;
     until(async || ann.status(IMAGE).await.is_null().then_some(())).await;
@@ -331,8 +330,8 @@ async fn e22_a_lock_that_a_save_was_granted_anew_still_says_on_which_machine(dat
     );
 }
 
-async fn l4_l6_a_restart_keeps_locks_saves_and_generations(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn l4_l6_a_restart_keeps_locks_saves_and_generations(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let ann = world.sign_in("ann").await.at("w1");
     let (_, before) = ann.acquire(IMAGE).await;
     let id = ann.drew(IMAGE, 1.0).await;
@@ -359,8 +358,8 @@ async fn l4_l6_a_restart_keeps_locks_saves_and_generations(database: Database) {
     assert!(after["lock"]["generation"].as_i64() > before["lock"]["generation"].as_i64());
 }
 
-async fn a_deleted_annotation_conflicts_and_overwriting_brings_it_back(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn a_deleted_annotation_conflicts_and_overwriting_brings_it_back(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let id = ann.drew(IMAGE, 1.0).await;
     assert_eq!(ben.delete(&id, 1).await.0, 200);
@@ -385,8 +384,8 @@ async fn a_deleted_annotation_conflicts_and_overwriting_brings_it_back(database:
     assert_eq!(deleted, [&json!(false), &json!(true), &json!(false)]);
 }
 
-async fn a_create_is_known_again_by_its_id(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn a_create_is_known_again_by_its_id(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let body = json!({"id": "0190-mine", "image_id": IMAGE, "geometry": boxed(1.0)});
     assert_eq!(ann.draw_with(body.clone(), &[]).await.0, 201);
@@ -398,8 +397,8 @@ async fn a_create_is_known_again_by_its_id(database: Database) {
     assert_eq!(ann.annotations(IMAGE).await.len(), 1);
 }
 
-async fn requests_that_are_not_of_the_contract_are_refused_in_its_words(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn requests_that_are_not_of_the_contract_are_refused_in_its_words(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, vera) = (world.sign_in("ann").await, world.sign_in("vera").await);
     let post = |body: &'static str| {
         let url = format!("{}{}", ann.base, routes::path(routes::ACQUIRE, &[]));
@@ -438,8 +437,8 @@ async fn requests_that_are_not_of_the_contract_are_refused_in_its_words(database
     assert_eq!((status, error(&body)), (413, "too_large"));
 }
 
-async fn signing_in_tells_nobody_which_accounts_there_are_and_sessions_end(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn signing_in_tells_nobody_which_accounts_there_are_and_sessions_end(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let post = async |route, body: Value| {
         let url = format!("{}{}", ann.base, routes::path(route, &[]));
@@ -483,8 +482,8 @@ async fn signing_in_tells_nobody_which_accounts_there_are_and_sessions_end(datab
     assert_eq!(post(routes::REFRESH, token).await.0, 401);
 }
 
-async fn images_are_uploaded_listed_and_fetched_once(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn images_are_uploaded_listed_and_fetched_once(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (olga, ann) = (world.sign_in("olga").await, world.sign_in("ann").await);
     let upload = async |who: &Person, name: &'static str, content: Vec<u8>| {
         let file = reqwest::multipart::Part::bytes(content).file_name(name);
@@ -548,38 +547,8 @@ async fn images_are_uploaded_listed_and_fetched_once(database: Database) {
     }
 }
 
-/// The events of a stream as name and data, as they come.
-async fn events(
-    who: &Person,
-    last_heard: Option<i64>,
-) -> impl futures::Stream<Item = (String, Value)> + Unpin {
-    let mut request = who.request(Method::GET, &routes::path(routes::EVENTS, &[PROJECT]));
-    if let Some(cursor) = last_heard {
-        request = request.header("last-event-id", cursor);
-    }
-    let stream = request.send().await.expect("a stream").bytes_stream();
-    let mut text = String::new();
-    Box::pin(stream.flat_map(move |chunk| {
-        text.push_str(std::str::from_utf8(&chunk.expect("a chunk")).expect("text"));
-        let mut whole = Vec::new();
-        while let Some(end) = text.find("\n\n") {
-            let event: String = text.drain(..end + 2).collect();
-            let field = |name: &str| {
-                event
-                    .lines()
-                    .find_map(|line| line.strip_prefix(name))
-                    .map(str::trim)
-            };
-            if let (Some(name), Some(data)) = (field("event:"), field("data:")) {
-                whole.push((name.to_owned(), serde_json::from_str(data).expect("JSON")));
-            }
-        }
-        futures::stream::iter(whole)
-    }))
-}
-
-async fn watchers_hear_of_locks_lapses_and_changes(database: Database) {
-    let world = World::begin(database, quick()).await;
+async fn watchers_hear_of_locks_lapses_and_changes(engine: Engine) {
+    let world = World::begin(engine, quick()).await;
     let (ann, vera) = (world.sign_in("ann").await, world.sign_in("vera").await);
     let mut heard = events(&vera, None).await;
     let mut next = async || {
@@ -627,8 +596,8 @@ async fn watchers_hear_of_locks_lapses_and_changes(database: Database) {
     );
 }
 
-async fn a_watcher_who_was_away_hears_at_once_what_he_missed_and_else_nothing(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn a_watcher_who_was_away_hears_at_once_what_he_missed_and_else_nothing(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let mut heard = events(&ann, None).await;
     let (_, first) = heard.next().await.expect("where the feed is");
@@ -647,8 +616,8 @@ async fn a_watcher_who_was_away_hears_at_once_what_he_missed_and_else_nothing(da
     assert!(data["cursor"].as_i64() > Some(newest));
 }
 
-async fn whoever_is_no_longer_a_member_hears_no_more(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn whoever_is_no_longer_a_member_hears_no_more(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, olga) = (world.sign_in("ann").await, world.sign_in("olga").await);
     let mut heard = events(&ann, None).await;
     assert_eq!(heard.next().await.expect("the first").0, "changes");
@@ -658,8 +627,8 @@ async fn whoever_is_no_longer_a_member_hears_no_more(database: Database) {
     assert!(last.expect("the stream ends").len() <= 1);
 }
 
-async fn one_refused_write_of_a_batch_does_not_hold_up_the_others(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn one_refused_write_of_a_batch_does_not_hold_up_the_others(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let id = ann.drew(IMAGE, 1.0).await;
     let ops = json!({"ops": [
@@ -687,8 +656,8 @@ async fn one_refused_write_of_a_batch_does_not_hold_up_the_others(database: Data
     assert_eq!(ann.annotations(IMAGE).await.len(), 1);
 }
 
-async fn labels_and_members_are_for_managers_to_change(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn labels_and_members_are_for_managers_to_change(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (olga, ann) = (world.sign_in("olga").await, world.sign_in("ann").await);
     let labels = routes::path(routes::LABELS, &[PROJECT]);
     let cat = json!({"name": "Cat", "color": "#0072b2", "hotkey": "1", "skeleton": ["nose", "tail"]});
@@ -725,8 +694,8 @@ async fn labels_and_members_are_for_managers_to_change(database: Database) {
     assert_eq!(ann.get(&members).await.1.as_array().map(Vec::len), Some(5));
 }
 
-async fn two_owners_who_relieve_each_other_at_once_leave_one(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn two_owners_who_relieve_each_other_at_once_leave_one(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (olga, ann) = (world.sign_in("olga").await, world.sign_in("ann").await);
     let project = ProjectId::from(PROJECT);
     let owners = async || {
@@ -761,8 +730,8 @@ async fn two_owners_who_relieve_each_other_at_once_leave_one(database: Database)
     }
 }
 
-async fn two_who_change_different_fields_of_a_label_at_once_lose_neither(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn two_who_change_different_fields_of_a_label_at_once_lose_neither(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let olga = world.sign_in("olga").await;
     let labels = routes::path(routes::LABELS, &[PROJECT]);
     let (_, made) = olga.call(Method::POST, &labels, Some(json!({"name": "0"}))).await;
@@ -778,8 +747,8 @@ async fn two_who_change_different_fields_of_a_label_at_once_lose_neither(databas
     }
 }
 
-async fn e21_a_refused_attempt_upon_anothers_lock_is_in_the_audit_log(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn e21_a_refused_attempt_upon_anothers_lock_is_in_the_audit_log(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben, stan) = (
         world.sign_in("ann").await,
         world.sign_in("ben").await,
@@ -807,9 +776,9 @@ async fn e21_a_refused_attempt_upon_anothers_lock_is_in_the_audit_log(database: 
     );
 }
 
-async fn an_upload_by_who_may_not_is_refused_before_it_is_read(database: Database) {
+async fn an_upload_by_who_may_not_is_refused_before_it_is_read(engine: Engine) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let world = World::begin(database, Settings::default()).await;
+    let world = World::begin(engine, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let mut line = tokio::net::TcpStream::connect(world.server.addr)
         .await
@@ -827,8 +796,8 @@ async fn an_upload_by_who_may_not_is_refused_before_it_is_read(database: Databas
     assert_eq!(&status, b"HTTP/1.1 403");
 }
 
-async fn a_batch_changes_its_own_image_alone(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn a_batch_changes_its_own_image_alone(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let elsewhere = ann.drew(OTHER_IMAGE, 1.0).await;
     let batch = routes::path(routes::BATCH, &[PROJECT, IMAGE]);

@@ -10,9 +10,9 @@ use lockstep_wire::{
     AcquireAnswer, AcquireRequest, AnnotationFields, Api, ApiError, CreateAnnotation, Geometry, LoginRequest,
     Refusal, SaveContext, ServerEvent, UpdateAnnotation, Version,
 };
-use world::{Database, IMAGE, PROJECT, World};
+use world::{Engine, IMAGE, PROJECT, World};
 
-on_every_database![two_clients_in_the_servers_process_are_told_what_two_over_http_are,];
+on_every_engine![two_clients_in_the_servers_process_are_told_what_two_over_http_are,];
 
 async fn sign_in(world: &World, name: &str) -> InProcess {
     let caller = world.server.service().caller();
@@ -43,8 +43,8 @@ fn acquire() -> AcquireRequest {
     }
 }
 
-async fn two_clients_in_the_servers_process_are_told_what_two_over_http_are(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn two_clients_in_the_servers_process_are_told_what_two_over_http_are(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben) = (sign_in(&world, "ann").await, sign_in(&world, "ben").await);
     let mut heard = ben.events(&PROJECT.into()).await.expect("a stream");
     assert!(matches!(heard.next().await, Some(ServerEvent::Changes { .. })));

@@ -4,24 +4,18 @@ mod world;
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use lockstep_server::demo::{DEMO_PEOPLE, DEMO_PROJECT};
 use lockstep_wire::routes;
 use reqwest::Method;
 use serde_json::{Value, json};
-use world::{PATIENCE, picture, tinted_picture, until};
+use world::{PATIENCE, Serving, picture, tinted_picture, until};
 
 fn program(data: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lockstep-server"));
-    command
-        .args(arguments)
-        .arg("--data")
-        .arg(data)
-        .env("LOCKSTEP_LOG", "warn")
-        // Whoever runs the tests may have settings of his own.
-        .env("LOCKSTEP_CONFIG", "/dev/null");
+    let mut command = world::program();
+    command.args(arguments).arg("--data").arg(data);
     command
 }
 
@@ -58,43 +52,8 @@ fn add_user(data: &Path, name: &str) {
     assert!(child.wait().expect("an end").success());
 }
 
-/// A server that is killed with the test, should the test fail.
-struct Serving {
-    child: Child,
-    url: String,
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn serve(data: &Path, more: &[&str]) -> Serving {
-    let arguments = [&["serve", "--listen", "127.0.0.1:0"], more].concat();
-    let mut child = program(data, &arguments)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut line = String::new();
-    let mut out = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
-    std::io::BufRead::read_line(&mut out, &mut line).expect("a line");
-    let url = line
-        .trim()
-        .strip_prefix("listening on ")
-        .expect("where it listens")
-        .to_owned();
-    Serving { child, url }
-}
-
-#[cfg(unix)]
-fn terminate(child: &Child) {
-    let sent = Command::new("kill")
-        .arg(child.id().to_string())
-        .status()
-        .expect("kill");
-    assert!(sent.success());
+    Serving::start(program(data, &[&["serve"], more].concat()))
 }
 
 #[cfg(unix)]
@@ -109,11 +68,8 @@ async fn a_terminated_server_leaves_at_once_and_in_order_though_someone_is_watch
     assert!(watching.chunk().await.expect("a chunk").is_some());
 
     let told = Instant::now();
-    terminate(&serving.child);
-    let status = tokio::task::spawn_blocking(move || serving.child.wait().expect("an end"))
-        .await
-        .expect("a wait");
-    assert_eq!(status.code(), Some(0));
+    serving.terminate();
+    assert_eq!(serving.left().await, Some(0));
     assert!(told.elapsed() < Duration::from_secs(2), "{:?}", told.elapsed());
     let rest = tokio::time::timeout(PATIENCE, async {
         while let Ok(Some(_)) = watching.chunk().await {}

@@ -5,9 +5,9 @@ mod world;
 
 use lockstep_server::Settings;
 use serde_json::json;
-use world::{Database, IMAGE, OTHER_IMAGE, World, boxed, error, millis, quick, until};
+use world::{Engine, IMAGE, OTHER_IMAGE, World, boxed, error, millis, quick, until};
 
-on_every_database![
+on_every_engine![
     scenario_1_the_second_of_two_saves_from_one_version_conflicts,
     scenario_2_acquiring_a_free_image_gives_a_lock_of_five_minutes,
     scenario_3_a_held_image_is_not_given_to_another_who_learns_the_holders_name,
@@ -20,8 +20,8 @@ on_every_database![
 
 const FIVE_MINUTES: i64 = 5 * 60 * 1000;
 
-async fn scenario_1_the_second_of_two_saves_from_one_version_conflicts(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn scenario_1_the_second_of_two_saves_from_one_version_conflicts(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let id = ann.drew(IMAGE, 1.0).await;
 
@@ -57,8 +57,8 @@ async fn scenario_1_the_second_of_two_saves_from_one_version_conflicts(database:
     );
 }
 
-async fn scenario_2_acquiring_a_free_image_gives_a_lock_of_five_minutes(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn scenario_2_acquiring_a_free_image_gives_a_lock_of_five_minutes(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let (status, body) = ann.acquire(IMAGE).await;
     assert_eq!((status, &body["status"]), (200, &json!("acquired")));
@@ -79,8 +79,8 @@ async fn scenario_2_acquiring_a_free_image_gives_a_lock_of_five_minutes(database
     assert_eq!(&ann.status(IMAGE).await, lock);
 }
 
-async fn scenario_3_a_held_image_is_not_given_to_another_who_learns_the_holders_name(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn scenario_3_a_held_image_is_not_given_to_another_who_learns_the_holders_name(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let (_, anns) = ann.acquire(IMAGE).await;
     let (status, body) = ben.acquire(IMAGE).await;
@@ -97,8 +97,8 @@ async fn scenario_3_a_held_image_is_not_given_to_another_who_learns_the_holders_
     assert!(ben.annotations(IMAGE).await.is_empty());
 }
 
-async fn scenario_4_acquiring_ones_own_image_refreshes_the_lease(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn scenario_4_acquiring_ones_own_image_refreshes_the_lease(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let ann = world.sign_in("ann").await;
     let (_, first) = ann.acquire(IMAGE).await;
     let second = until(async || {
@@ -117,10 +117,10 @@ async fn scenario_4_acquiring_ones_own_image_refreshes_the_lease(database: Datab
     assert_eq!(&ann.status(IMAGE).await, second);
 }
 
-async fn scenario_5_with_heartbeats_the_lease_never_ends(database: Database) {
+async fn scenario_5_with_heartbeats_the_lease_never_ends(engine: Engine) {
     let settings = quick();
     let lease = settings.lease.as_millis() as i64;
-    let world = World::begin(database, settings).await;
+    let world = World::begin(engine, settings).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let (_, body) = ann.acquire(IMAGE).await;
     let lapses_alone = millis(&body["lock"]["expires_at"]);
@@ -135,8 +135,8 @@ async fn scenario_5_with_heartbeats_the_lease_never_ends(database: Database) {
     .await;
 }
 
-async fn scenario_6_a_vanished_holders_image_is_free_when_the_lease_ends(database: Database) {
-    let world = World::begin(database, quick()).await;
+async fn scenario_6_a_vanished_holders_image_is_free_when_the_lease_ends(engine: Engine) {
+    let world = World::begin(engine, quick()).await;
     let (ann, ben) = (world.sign_in("ann").await, world.sign_in("ben").await);
     let (_, anns) = ann.acquire(IMAGE).await;
     let bens = until(async || {
@@ -152,8 +152,8 @@ async fn scenario_6_a_vanished_holders_image_is_free_when_the_lease_ends(databas
     assert_eq!(body["detail"]["reason"], "expired");
 }
 
-async fn scenario_7_the_projects_lock_list_names_every_holder(database: Database) {
-    let world = World::begin(database, Settings::default()).await;
+async fn scenario_7_the_projects_lock_list_names_every_holder(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben, vera) = (
         world.sign_in("ann").await,
         world.sign_in("ben").await,
@@ -174,9 +174,9 @@ async fn scenario_7_the_projects_lock_list_names_every_holder(database: Database
 }
 
 async fn scenario_8_after_a_forced_release_the_holders_save_is_refused_until_he_acquires_again(
-    database: Database,
+    engine: Engine,
 ) {
-    let world = World::begin(database, quick()).await;
+    let world = World::begin(engine, quick()).await;
     let (ann, ben, olga) = (
         world.sign_in("ann").await,
         world.sign_in("ben").await,

@@ -108,6 +108,7 @@ impl World {
             .service()
             .annotations(self.user("olga"), project(), image.clone())
             .await;
+        let list = list.and_then(|list| list.parse());
         list.expect("a list").annotations
     }
 

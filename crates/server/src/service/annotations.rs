@@ -378,7 +378,7 @@ impl Service {
 
 impl RenderedAnnotations {
     /// What was rendered, for a reader in this process.
-    pub(super) fn parse(&self) -> Answer<ImageAnnotations> {
+    pub fn parse(&self) -> Answer<ImageAnnotations> {
         serde_json::from_slice(&self.json).map_err(|error| internal(&error.into()))
     }
 }

@@ -3,11 +3,12 @@
 //! **Invariant:** an event is a hint. Whoever misses one, because he was slow or away, asks the feed and the lock list.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::collections::hash_map::Entry;
+use std::sync::{Mutex, MutexGuard};
 
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use lockstep_wire::{Answer, ChangePage, Cursor, ProjectId, ServerEvent, UserId};
+use lockstep_wire::{Answer, ChangePage, Cursor, Generation, ImageId, ProjectId, ServerEvent, UserId};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -30,8 +31,60 @@ enum Notice {
 /// Everyone who has an event stream open.
 pub(super) struct Watchers {
     notices: broadcast::Sender<Notice>,
-    /// The feed's places that watched projects were told of.
-    told: Mutex<HashMap<ProjectId, Cursor>>,
+    /// What the watchers of each project were told last.
+    told: Mutex<HashMap<ProjectId, Told>>,
+}
+
+/// What a project's watchers know, so that they hear of a thing once, whoever on this database did it.
+#[derive(Debug)]
+struct Told {
+    newest: Cursor,
+    /// Each image's newest grant they heard of, and whether it still lasts.
+    locks: HashMap<ImageId, (Generation, bool)>,
+}
+
+impl Default for Told {
+    fn default() -> Self {
+        Self {
+            newest: Cursor(0),
+            locks: HashMap::new(),
+        }
+    }
+}
+
+impl Told {
+    /// Whether this is news; it no longer is from here on.
+    fn take_in(&mut self, event: &ServerEvent) -> bool {
+        match event {
+            ServerEvent::Changes { cursor } => {
+                let news = *cursor > self.newest;
+                self.newest = self.newest.max(*cursor);
+                news
+            }
+            ServerEvent::LockAcquired { lock } => self.take_in_grant(&lock.image_id, lock.generation, true),
+            ServerEvent::LockReleased {
+                image_id, generation, ..
+            } => self.take_in_grant(image_id, *generation, false),
+        }
+    }
+
+    /// A grant's end comes after its beginning, and before the next one's.
+    fn take_in_grant(&mut self, image: &ImageId, generation: Generation, lasts: bool) -> bool {
+        let heard = self.locks.get(image);
+        let news = heard.is_none_or(|&(newest, lasted)| {
+            generation > newest || (generation == newest && lasted && !lasts)
+        });
+        if news {
+            self.locks.insert(image.clone(), (generation, lasts));
+        }
+        news
+    }
+
+    fn live(&self) -> HashMap<ImageId, Generation> {
+        let live = self.locks.iter().filter(|(_, (_, lasts))| *lasts);
+        live.map(|(image, (generation, _))| (image.clone(), *generation))
+            .collect()
+    }
 }
 
 impl Watchers {
@@ -42,29 +95,36 @@ impl Watchers {
         }
     }
 
-    fn tell(&self, announcement: Announcement) {
-        // Nobody listening is fine.
-        let _ = self.notices.send(Notice::Told(announcement));
+    fn told(&self) -> MutexGuard<'_, HashMap<ProjectId, Told>> {
+        self.told.lock().expect("nothing panics while it holds this map")
     }
 
-    /// Whether this place in the feed is news to the project's watchers.
-    fn is_news(&self, project: &ProjectId, cursor: Cursor) -> bool {
-        let mut told = self.told.lock().expect("nothing panics while it holds this map");
-        let last = told.entry(project.clone()).or_insert(Cursor(0));
-        let news = cursor > *last;
-        *last = cursor.max(*last);
-        news
-    }
-
-    fn watched(&self) -> Vec<ProjectId> {
-        if self.notices.receiver_count() == 0 {
-            return Vec::new();
+    /// Whether nobody has watched this project until now.
+    fn begin(&self, project: &ProjectId) -> bool {
+        match self.told().entry(project.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(Told::default());
+                true
+            }
+            Entry::Occupied(_) => false,
         }
-        self.told
-            .lock()
-            .expect("nothing panics while it holds this map")
-            .keys()
-            .cloned()
+    }
+
+    fn tell(&self, Announcement { project, event }: Announcement) {
+        let mut told = self.told();
+        if told.get_mut(&project).is_some_and(|told| told.take_in(&event)) {
+            // In the order in which it was taken in; nobody listening is fine.
+            let _ = self.notices.send(Notice::Told(Announcement { project, event }));
+        }
+    }
+
+    fn watched(&self) -> Vec<(ProjectId, Cursor, HashMap<ImageId, Generation>)> {
+        let mut told = self.told();
+        if self.notices.receiver_count() == 0 {
+            told.clear();
+        }
+        told.iter()
+            .map(|(project, told)| (project.clone(), told.newest, told.live()))
             .collect()
     }
 }
@@ -94,8 +154,14 @@ impl Service {
         // of a membership.
         let notices = self.watchers.notices.subscribe();
         self.member(user, &project).await?;
+        if self.watchers.begin(&project) {
+            let now = self.store.news(&project, Cursor(0), HashMap::new()).await?;
+            let mut told = self.watchers.told();
+            for event in now.events() {
+                told.entry(project.clone()).or_default().take_in(&event);
+            }
+        }
         let newest = self.store.newest_change(&project).await?;
-        self.watchers.is_news(&project, newest);
         let first = (last_heard != Some(newest)).then_some(ServerEvent::Changes { cursor: newest });
         let later = stream::unfold((notices, project, user), async |(mut notices, project, user)| {
             loop {
@@ -112,10 +178,17 @@ impl Service {
         Ok(stream::iter(first).chain(later).boxed())
     }
 
-    /// Tells watchers of changes that other processes on this database have made.
-    pub async fn look_for_changes(&self) -> Answer<()> {
-        for project in self.watchers.watched() {
-            self.changed(&project).await?;
+    /// Tells watchers of what other processes on this database have done.
+    pub async fn look_for_news(&self) -> Answer<()> {
+        for (project, since, known) in self.watchers.watched() {
+            let news = self.store.news(&project, since, known).await?;
+            for member in &news.left {
+                self.dismiss(&project, *member);
+            }
+            for event in news.events() {
+                let project = project.clone();
+                self.watchers.tell(Announcement { project, event });
+            }
         }
         Ok(())
     }
@@ -127,13 +200,10 @@ impl Service {
     }
 
     pub(super) fn announce_changes(&self, project: &ProjectId, cursor: Cursor) {
-        if self.watchers.is_news(project, cursor) {
-            let event = ServerEvent::Changes { cursor };
-            self.watchers.tell(Announcement {
-                project: project.clone(),
-                event,
-            });
-        }
+        self.watchers.tell(Announcement {
+            project: project.clone(),
+            event: ServerEvent::Changes { cursor },
+        });
     }
 
     /// After a write that did not say where in the feed it is.

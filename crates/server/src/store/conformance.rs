@@ -46,6 +46,7 @@ pub(super) async fn run(store: &dyn Store) {
     a_regranted_lock_is_the_same_partys_under_a_new_generation(store).await;
     the_feed_shows_each_thing_once_at_its_newest_and_skips_none(store).await;
     what_nobody_will_ask_for_again_is_forgotten_and_nothing_else(store).await;
+    news_is_what_watchers_do_not_know(store).await;
 }
 
 async fn user(store: &dyn Store, name: &str) -> User {
@@ -1145,4 +1146,57 @@ async fn what_nobody_will_ask_for_again_is_forgotten_and_nothing_else(store: &dy
     );
     assert!(!proceed(1, 3).await, "a token that was exchanged is forgotten");
     assert!(proceed(2, 4).await, "and its session goes on");
+}
+
+async fn news_is_what_watchers_do_not_know(store: &dyn Store) {
+    let (ann, key) = project(store, "news").await;
+    let (ben, other) = (
+        user(store, "ben").await,
+        image(store, "news", "other", ann.id).await,
+    );
+    set_role(store, &key.project, ben.id, Some(Role::Annotator)).await;
+    let news = async |since: Cursor, known: &[&Lock]| {
+        let known = known.iter().map(|lock| (lock.image_id.clone(), lock.generation));
+        let news = store.news(&key.project, since, known.collect()).await;
+        news.expect("news")
+    };
+    let nothing = news(Cursor(0), &[]).await;
+    assert_eq!(
+        (nothing.left, nothing.ended, nothing.granted),
+        (vec![], vec![], vec![])
+    );
+    assert_eq!(
+        nothing.newest,
+        store.newest_change(&key.project).await.expect("a look")
+    );
+
+    let (first, second) = (grant(store, &key, &ann).await, grant(store, &other, &ben).await);
+    let told = news(nothing.newest, &[]).await;
+    assert_eq!(
+        (told.ended, told.granted),
+        (vec![], vec![first.clone(), second.clone()])
+    );
+    let told = news(nothing.newest, &[&first, &second]).await;
+    assert_eq!((told.ended, told.granted), (vec![], vec![]));
+
+    // One is taken over, and with his membership Ben's ends.
+    let third = grant(store, &key, &ann).await;
+    let before = store.newest_change(&key.project).await.expect("a look");
+    set_role(store, &key.project, ben.id, None).await;
+    let told = news(before, &[&first, &second]).await;
+    let mut ended: Vec<_> = told
+        .ended
+        .iter()
+        .map(|ended| (ended.user, ended.reason))
+        .collect();
+    ended.sort_by_key(|(user, _)| *user);
+    let expected = [
+        (ann.id, ReleaseReason::TakenOver),
+        (ben.id, ReleaseReason::Forced),
+    ];
+    assert_eq!(
+        (ended, told.granted, told.left),
+        (expected.to_vec(), vec![third.clone()], vec![ben.id])
+    );
+    assert_eq!(news(told.newest, &[&third]).await.left, [], "that was told");
 }

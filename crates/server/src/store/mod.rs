@@ -3,12 +3,13 @@
 //! **Invariant:** a store decides nothing about locks and saves. It reads a scene, asks the rule it was given, and writes
 //! the rule's decision, all in one transaction; so every database runs the same rules.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use lockstep_wire::{
-    AnnotationId, ApiToken, ChangePage, Cursor, Image, ImagePage, Label, LabelId, Lock, Project, ProjectId,
-    RefusalDetail, Role, TokenId, User, UserId,
+    AnnotationId, ApiToken, ChangePage, Cursor, Generation, Image, ImageId, ImagePage, Label, LabelId, Lock,
+    Project, ProjectId, RefusalDetail, Role, TokenId, User, UserId,
 };
 
 mod accounts;
@@ -26,7 +27,7 @@ mod tidy;
 
 pub use accounts::{Account, Credential, GoodToken, Identity, NewApiToken, NewUser, SessionId, TokenHash};
 pub use annotations::{AnnotationsRead, RenderedAnnotations};
-pub use changes::Announcement;
+pub use changes::{Announcement, News};
 pub use database::{Database, Standing};
 pub use images::{AddedImage, Deletion, ImageKey, NewImage, Presence};
 pub use locks::{
@@ -187,6 +188,13 @@ pub trait Store: Send + Sync + 'static {
         since: Cursor,
         limit: u32,
     ) -> Result<Option<ChangePage>>;
+    /// What is not as watchers know it, who were told of the feed up to `since` and of these live locks.
+    async fn news(
+        &self,
+        project: &ProjectId,
+        since: Cursor,
+        known: HashMap<ImageId, Generation>,
+    ) -> Result<News>;
     /// The newest place in a project's feed.
     async fn newest_change(&self, project: &ProjectId) -> Result<Cursor>;
 

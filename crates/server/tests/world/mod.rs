@@ -1,15 +1,17 @@
 //! A real server on a free port, with people and images in it, spoken to over plain HTTP.
 
-#![allow(dead_code, reason = "each test file uses its own part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its own part of it")]
 #![allow(unreachable_pub, reason = "a module of several test programs")]
 
 #[macro_use]
 mod place;
+mod program;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use lockstep_server::embedded::{self, Running};
 use lockstep_server::service::{NewMember, ProjectFields, Upload};
 use lockstep_server::store::Added;
@@ -18,7 +20,8 @@ use lockstep_wire::{ImageId, ProjectId, Role, routes};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-pub use place::{Database, Place};
+pub use place::{Engine, Place};
+pub use program::{Clock, Fleet, Serving, program, serve};
 
 /// The project everything is in.
 pub const PROJECT: &str = "p";
@@ -46,8 +49,8 @@ pub fn quick() -> Settings {
 
 impl World {
     /// Olga owns the project; Ann and Ben annotate; Vera looks; Stan is a stranger.
-    pub async fn begin(database: Database, settings: Settings) -> Self {
-        let place = Place::new(database);
+    pub async fn begin(engine: Engine, settings: Settings) -> Self {
+        let place = Place::new(engine);
         let server = start(&place, settings).await;
         people(server.service()).await;
         Self { server, place }
@@ -138,6 +141,7 @@ pub fn tinted_picture(tint: u8) -> Vec<u8> {
 }
 
 /// Someone at a client that knows no more than HTTP.
+#[derive(Clone)]
 pub struct Person {
     pub http: reqwest::Client,
     pub base: String,
@@ -173,12 +177,16 @@ impl Person {
     /// The same person at another window.
     pub fn at(&self, window: &str) -> Self {
         Self {
-            http: self.http.clone(),
-            base: self.base.clone(),
-            token: self.token.clone(),
-            refresh_token: self.refresh_token.clone(),
-            id: self.id,
             window: Some(window.into()),
+            ..self.clone()
+        }
+    }
+
+    /// The same person at another server.
+    pub fn via(&self, base: &str) -> Self {
+        Self {
+            base: base.to_owned(),
+            ..self.clone()
         }
     }
 
@@ -319,6 +327,15 @@ impl Person {
         answer(self.write(Method::DELETE, &path, &[])).await
     }
 
+    /// A small picture under its file name.
+    pub async fn upload(&self, name: &str) {
+        let file = reqwest::multipart::Part::bytes(picture()).file_name(name.to_owned());
+        let form = reqwest::multipart::Form::new().part("file", file);
+        let path = routes::path(routes::IMAGES, &[PROJECT]);
+        let (status, body) = answer(self.request(Method::POST, &path).multipart(form)).await;
+        assert_eq!((status, &body["id"]), (201, &json!(name)), "{body}");
+    }
+
     /// A box drawn while holding the image, which is then given back. Its id.
     pub async fn drew(&self, image: &str, x: f64) -> String {
         let (status, body) = self.draw(image, x).await;
@@ -373,4 +390,34 @@ pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "it did not come about in {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// The events of a stream as name and data, as they come.
+pub async fn events(
+    who: &Person,
+    last_heard: Option<i64>,
+) -> impl futures::Stream<Item = (String, Value)> + Unpin + use<> {
+    let mut request = who.request(Method::GET, &routes::path(routes::EVENTS, &[PROJECT]));
+    if let Some(cursor) = last_heard {
+        request = request.header("last-event-id", cursor);
+    }
+    let stream = request.send().await.expect("a stream").bytes_stream();
+    let mut text = String::new();
+    Box::pin(stream.flat_map(move |chunk| {
+        text.push_str(std::str::from_utf8(&chunk.expect("a chunk")).expect("text"));
+        let mut whole = Vec::new();
+        while let Some(end) = text.find("\n\n") {
+            let event: String = text.drain(..end + 2).collect();
+            let field = |name: &str| {
+                event
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name))
+                    .map(str::trim)
+            };
+            if let (Some(name), Some(data)) = (field("event:"), field("data:")) {
+                whole.push((name.to_owned(), serde_json::from_str(data).expect("JSON")));
+            }
+        }
+        futures::stream::iter(whole)
+    }))
 }

@@ -1,28 +1,29 @@
-//! Where a test's server keeps its data: a database of either kind, and a folder for the images. Also the test's own
+//! Where a test's servers keep their data: a database of either kind, and a folder for the images. Also the test's own
 //! hand on the database, for what no client can see or do.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lockstep_server::store::sqlite::SqliteStore;
+use lockstep_server::store::Database;
 use lockstep_server::{Blobs, Service, Settings};
 use rusqlite::types::ValueRef;
 
 /// What every test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Database {
+pub enum Engine {
     Sqlite,
 }
 
-/// `on_every_database![one, other];` makes of each `async fn one(database: Database)` the tests `one::sqlite` and
+/// `on_every_engine![one, other];` makes of each `async fn one(engine: Engine)` the tests `one::sqlite` and
 /// `one::postgres`. A function that is not listed is never used, which is an error.
 #[allow(unused_macros, reason = "each test file uses its own part of the world")]
-macro_rules! on_every_database {
+macro_rules! on_every_engine {
     ($($name:ident),+ $(,)?) => {$(
         mod $name {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                super::$name($crate::world::Database::Sqlite).await;
+                super::$name($crate::world::Engine::Sqlite).await;
             }
         }
     )+};
@@ -31,42 +32,87 @@ macro_rules! on_every_database {
 /// Gone with its owner.
 pub struct Place {
     pub folder: tempfile::TempDir,
-    pub database: Database,
+    pub engine: Engine,
+    pub url: String,
 }
 
 impl Place {
     /// An empty one.
-    pub fn new(database: Database) -> Self {
-        Self {
-            folder: tempfile::tempdir().expect("a folder"),
-            database,
-        }
+    pub fn new(engine: Engine) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = match engine {
+            Engine::Sqlite => format!("sqlite:{}", folder.path().join("lockstep.sqlite").display()),
+        };
+        Self { folder, engine, url }
     }
 
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("lockstep.sqlite")
+    pub fn database(&self) -> Database {
+        self.url.parse().expect("a URL")
+    }
+
+    fn blobs(&self) -> PathBuf {
+        self.folder.path().join("blobs")
+    }
+
+    /// How the program is told of it.
+    pub fn arguments(&self) -> [OsString; 4] {
+        [
+            "--database".into(),
+            self.url.clone().into(),
+            "--blobs".into(),
+            self.blobs().into(),
+        ]
     }
 
     /// A service on it, without its HTTP.
     pub async fn open(&self, settings: Settings) -> Arc<Service> {
-        let store = match self.database {
-            Database::Sqlite => SqliteStore::open(&self.file()).expect("a store"),
-        };
-        let blobs = Blobs::folder(&self.folder.path().join("blobs")).expect("a folder of images");
-        Service::open(Arc::new(store), blobs, settings)
-            .await
-            .expect("a service")
+        let store = self.database().open().await.expect("a store");
+        let blobs = Blobs::folder(&self.blobs()).expect("a folder of images");
+        Service::open(store, blobs, settings).await.expect("a service")
     }
 
     /// What the database answers, as text; NULL is empty.
     pub async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
-        match self.database {
-            Database::Sqlite => self.sqlite_rows(sql),
+        match self.engine {
+            Engine::Sqlite => self.sqlite_rows(sql),
         }
     }
 
+    /// The one number it answers.
+    pub async fn number(&self, sql: &str) -> i64 {
+        self.rows(sql).await[0][0].parse().expect("a number")
+    }
+
+    /// As told, in the database's own words.
+    pub async fn run(&self, sql: &str) {
+        match self.engine {
+            Engine::Sqlite => self.sqlite().execute_batch(sql).expect("SQL"),
+        }
+    }
+
+    /// The present as the database's columns hold it.
+    pub fn now(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "CAST(round(unixepoch('now', 'subsec') * 1000) AS INTEGER)",
+        }
+    }
+
+    /// A time column, or the present, moved.
+    pub fn moved(&self, time: &str, by_ms: i64) -> String {
+        match self.engine {
+            Engine::Sqlite => format!("({time} + {by_ms})"),
+        }
+    }
+
+    fn sqlite(&self) -> rusqlite::Connection {
+        let file = self.url.trim_start_matches("sqlite:");
+        let connection = rusqlite::Connection::open(file).expect("a database");
+        connection.busy_timeout(super::PATIENCE).expect("a setting");
+        connection
+    }
+
     fn sqlite_rows(&self, sql: &str) -> Vec<Vec<String>> {
-        let connection = rusqlite::Connection::open(self.file()).expect("a database");
+        let connection = self.sqlite();
         let mut ask = connection.prepare(sql).expect("SQL");
         let columns = ask.column_count();
         let text = |value: ValueRef<'_>| match value {

@@ -1,11 +1,15 @@
 //! The change feed: each thing once, at the place of its newest change, with its newest state.
 
+use std::collections::HashMap;
+
 use anyhow::Context as _;
-use lockstep_wire::{AnnotationId, Change, ChangePage, Cursor, ImageId, LabelId, ProjectId, UserId};
+use lockstep_wire::{
+    AnnotationId, Change, ChangePage, Cursor, Generation, ImageId, LabelId, ProjectId, UserId,
+};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::{images, projects, saves};
-use crate::store::{ImageKey, Presence};
+use super::{images, locks, projects, saves};
+use crate::store::{ImageKey, News, Presence};
 
 /// What a row of the feed is about.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +60,29 @@ pub(super) fn newest(tx: &Transaction, project: &ProjectId) -> anyhow::Result<Cu
         .query_row([project.as_str()], |row| row.get(0))
         .optional()?;
     Ok(Cursor(number.unwrap_or(0)))
+}
+
+pub(super) fn news(
+    tx: &Transaction,
+    project: &ProjectId,
+    since: Cursor,
+    known: HashMap<ImageId, Generation>,
+) -> anyhow::Result<News> {
+    let left = tx
+        .prepare_cached(
+            "SELECT CAST(entity AS INTEGER) FROM changes
+             WHERE project_id = ?1 AND cursor > ?2 AND kind = 'member'
+               AND CAST(entity AS INTEGER) NOT IN (SELECT user_id FROM members WHERE project_id = ?1)",
+        )?
+        .query_map(params![project.as_str(), since.0], |row| row.get(0).map(UserId))?
+        .collect::<Result<_, _>>()?;
+    let (ended, granted) = locks::news(tx, project, known)?;
+    Ok(News {
+        newest: newest(tx, project)?,
+        left,
+        ended,
+        granted,
+    })
 }
 
 pub(super) fn changes(

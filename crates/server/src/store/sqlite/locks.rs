@@ -1,5 +1,8 @@
 //! Live locks, the grants behind them, and the counter that outlives both.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use chrono::{DateTime, Utc};
 use lockstep_wire::changes::ReleaseReason;
 use lockstep_wire::refusal::Author;
@@ -192,6 +195,41 @@ fn live_locks(tx: &Transaction, project: &ProjectId, now: DateTime<Utc>) -> anyh
         .query_map(params![project.as_str(), Millis(now)], lock_of)?
         .collect::<Result<_, _>>()?;
     Ok(locks)
+}
+
+/// The known locks that are no more, and the live ones that are not known.
+pub(super) fn news(
+    tx: &Transaction,
+    project: &ProjectId,
+    mut known: HashMap<ImageId, Generation>,
+) -> anyhow::Result<(Vec<Ended>, Vec<Lock>)> {
+    let mut granted = live_locks(tx, project, now(tx)?)?;
+    granted.retain(|lock| match known.entry(lock.image_id.clone()) {
+        Entry::Occupied(entry) if *entry.get() == lock.generation => {
+            entry.remove();
+            false
+        }
+        _ => true,
+    });
+    let mut ask = tx.prepare_cached(
+        "SELECT user_id, end_reason FROM lock_grants WHERE project_id = ?1 AND image_id = ?2 AND generation = ?3",
+    )?;
+    let mut ended = Vec::with_capacity(known.len());
+    for (image, generation) in known {
+        let (user, reason): (i64, Option<String>) = ask
+            .query_row(params![project.as_str(), image.as_str(), generation.0], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        ended.push(Ended {
+            project: project.clone(),
+            image,
+            user: UserId(user),
+            generation,
+            // One that has lapsed may not have been ended yet.
+            reason: reason.map_or(Ok(ReleaseReason::Expired), from_name)?,
+        });
+    }
+    Ok((ended, granted))
 }
 
 type GrantRow = (i64, Option<Millis>, Option<String>, Option<i64>, Option<String>);

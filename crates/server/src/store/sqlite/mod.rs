@@ -3,6 +3,7 @@
 //! **Invariant:** an acknowledged write is on the disk (WAL with `synchronous=FULL`), and every time comes from the
 //! database's clock, asked inside the transaction.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,16 +11,16 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use async_trait::async_trait;
 use lockstep_wire::{
-    AnnotationId, ApiToken, ChangePage, Cursor, Image, ImagePage, Label, LabelId, Lock, Project, ProjectId,
-    Role, TokenId, User, UserId,
+    AnnotationId, ApiToken, ChangePage, Cursor, Generation, Image, ImageId, ImagePage, Label, LabelId, Lock,
+    Project, ProjectId, Role, TokenId, User, UserId,
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::{
     Account, Added, AddedImage, AnnotationVersion, AnnotationsRead, Authorise, Credential, Deletion, Ended,
     GoodToken, Identity, ImageKey, Kept, LabelOutcome, LabelRule, LockOutcome, LockQuestion, LockRule,
-    Member, NewApiToken, NewImage, NewProject, NewUser, Permitted, Presence, Result, RoleChange, RoleOutcome,
-    RoleRule, Save, SaveReport, SessionId, Store, StoreError, TokenHash,
+    Member, NewApiToken, NewImage, NewProject, NewUser, News, Permitted, Presence, Result, RoleChange,
+    RoleOutcome, RoleRule, Save, SaveReport, SessionId, Store, StoreError, TokenHash,
 };
 
 mod accounts;
@@ -366,6 +367,17 @@ impl Store for SqliteStore {
             changes::changes(tx, project, since, limit)
         })
         .await
+    }
+
+    async fn news(
+        &self,
+        project: &ProjectId,
+        since: Cursor,
+        known: HashMap<ImageId, Generation>,
+    ) -> Result<News> {
+        let project = project.clone();
+        self.read(move |tx| changes::news(tx, &project, since, known))
+            .await
     }
 
     async fn newest_change(&self, project: &ProjectId) -> Result<Cursor> {
