@@ -84,7 +84,7 @@ async fn e3_an_acquire_at_a_leases_end_and_the_holders_late_beat_have_one_winner
         for ends_in in [-1, 0, 1, 2, 4, 8, 16] {
             assert_eq!(ann.acquire(IMAGE).await.1["status"], "acquired");
             let place = &fleet.place;
-            let ends = place.moved(place.now(), ends_in);
+            let ends = format!("{} + {ends_in}", place.now());
             place
                 .run(&format!("UPDATE image_locks SET expires_at = {ends}"))
                 .await;
@@ -278,18 +278,16 @@ async fn a_watcher_at_another_server_hears_of_locks_and_changes(engine: Engine) 
         .unwrap_or_else(|_| panic!("no {wanted}"))
     };
     let first = next("changes").await["cursor"].as_i64();
-    for _ in 0..3 {
-        ann.acquire(IMAGE).await;
-        assert_eq!(next("lock.acquired").await["lock"]["user_name"], "ann");
-        ann.drew(IMAGE, 1.0).await;
-        assert!(next("changes").await["cursor"].as_i64() > first);
-        olga.force(IMAGE).await;
-        assert_eq!(next("lock.released").await["reason"], "forced");
-        olga.acquire(IMAGE).await;
-        assert_eq!(next("lock.acquired").await["lock"]["user_name"], "olga");
-        olga.release(IMAGE).await;
-        assert_eq!(next("lock.released").await["reason"], "released");
-    }
+    ann.acquire(IMAGE).await;
+    assert_eq!(next("lock.acquired").await["lock"]["user_name"], "ann");
+    ann.drew(IMAGE, 1.0).await;
+    assert!(next("changes").await["cursor"].as_i64() > first);
+    olga.force(IMAGE).await;
+    assert_eq!(next("lock.released").await["reason"], "forced");
+    olga.acquire(IMAGE).await;
+    assert_eq!(next("lock.acquired").await["lock"]["user_name"], "olga");
+    olga.release(IMAGE).await;
+    assert_eq!(next("lock.released").await["reason"], "released");
 }
 
 async fn l11_a_membership_that_ends_at_another_server_ends_the_stream(engine: Engine) {

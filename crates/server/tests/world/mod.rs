@@ -380,6 +380,11 @@ pub fn millis(time: &Value) -> i64 {
         .timestamp_millis()
 }
 
+/// For what is to happen at some moment or other.
+pub async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// Asks again and again until the answer is as wanted.
 pub async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;

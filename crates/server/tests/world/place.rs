@@ -29,6 +29,12 @@ macro_rules! on_every_engine {
     )+};
 }
 
+/// Times are milliseconds on both engines.
+const LATER: &str = "
+    UPDATE image_locks SET locked_at = locked_at - (MS), heartbeat_at = heartbeat_at - (MS), expires_at = expires_at - (MS);
+    UPDATE lock_grants SET granted_at = granted_at - (MS), ended_at = ended_at - (MS);
+    UPDATE lock_counters SET held_until = held_until - (MS);";
+
 /// Gone with its owner.
 pub struct Place {
     pub folder: tempfile::TempDir,
@@ -86,7 +92,10 @@ impl Place {
     /// As told, in the database's own words.
     pub async fn run(&self, sql: &str) {
         match self.engine {
-            Engine::Sqlite => self.sqlite().execute_batch(sql).expect("SQL"),
+            Engine::Sqlite => self
+                .sqlite()
+                .execute_batch(&format!("BEGIN IMMEDIATE; {sql}; COMMIT"))
+                .expect("SQL"),
         }
     }
 
@@ -97,11 +106,16 @@ impl Place {
         }
     }
 
-    /// A time column, or the present, moved.
-    pub fn moved(&self, time: &str, by_ms: i64) -> String {
-        match self.engine {
-            Engine::Sqlite => format!("({time} + {by_ms})"),
-        }
+    /// Time goes by, for locks and for the audit log: everything they hold happened that much earlier.
+    pub async fn pass(&self, ms: u64) {
+        self.run(&LATER.replace("MS", &ms.to_string())).await;
+    }
+
+    /// The database's clock is set forward, or back: as `pass`, and the server's sign of life is as much older.
+    pub async fn step_clock(&self, ms: i64) {
+        let sign_of_life = "UPDATE server SET alive_at = alive_at - (MS);";
+        self.run(&format!("{LATER} {sign_of_life}").replace("MS", &ms.to_string()))
+            .await;
     }
 
     fn sqlite(&self) -> rusqlite::Connection {
