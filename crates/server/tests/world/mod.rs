@@ -28,7 +28,7 @@ pub const PROJECT: &str = "p";
 /// The images of it.
 pub const IMAGE: &str = "street.png";
 pub const OTHER_IMAGE: &str = "a/b ü.png";
-const PASSWORD: &str = "correct horse";
+pub const PASSWORD: &str = "correct horse";
 
 /// How long anything may take that does not wait on purpose.
 pub const PATIENCE: Duration = Duration::from_secs(20);
