@@ -1,12 +1,13 @@
 //! The change feed, and events as they happen.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream};
 use lockstep_wire::{ChangePage, Cursor, ProjectId, ServerEvent};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -45,12 +46,25 @@ pub(super) async fn events(
 ) -> Answered<Response> {
     let told = server.service.watch(user, project, last_heard).await?;
     let stopping = server.stopping.clone().cancelled_owned();
-    let events = told
+    let events = stream::iter([Event::default().retry(come_back_after())])
+        .chain(told.map(|event| event_of(&event)))
         .take_until(stopping)
-        .map(|event| Ok::<_, Infallible>(event_of(&event)));
+        .map(Ok::<_, Infallible>);
     let keep_alive = KeepAlive::new().interval(server.service.settings().keep_alive_every);
     Ok(Sse::new(events).keep_alive(keep_alive).into_response())
 }
+
+/// Of a stream that ends: a server that restarts ends them all at once, and the watchers should not come back as one.
+fn come_back_after() -> Duration {
+    let spread = getrandom::u32().map_or(0, |chance| chance % RECONNECT_SPREAD_MS);
+    RECONNECT_SOONEST + Duration::from_millis(spread.into())
+}
+
+/// Time for a restart; news that much later are no harm.
+const RECONNECT_SOONEST: Duration = Duration::from_secs(1);
+
+/// Five hundred watchers are then a hundred and twenty-five a second.
+const RECONNECT_SPREAD_MS: u32 = 4000;
 
 /// The event's name on its own line and its data as JSON. Only a change has an id: it is what can be resumed from.
 fn event_of(event: &ServerEvent) -> Event {

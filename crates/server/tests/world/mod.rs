@@ -50,19 +50,33 @@ pub fn quick() -> Settings {
 impl World {
     /// Olga owns the project; Ann and Ben annotate; Vera looks; Stan is a stranger.
     pub async fn begin(engine: Engine, settings: Settings) -> Self {
-        let place = Place::new(engine);
-        let server = start(&place, settings).await;
-        people(server.service()).await;
-        Self { server, place }
+        Self::begin_on(Place::new(engine), settings).await
+    }
+
+    /// In a place where nobody is yet.
+    pub async fn begin_on(place: Place, settings: Settings) -> Self {
+        let world = Self::on(place, settings).await;
+        people(world.server.service()).await;
+        world
+    }
+
+    /// With the people who are there.
+    pub async fn on(place: Place, settings: Settings) -> Self {
+        Self {
+            server: start(&place, settings).await,
+            place,
+        }
+    }
+
+    /// The data alone.
+    pub async fn stopped(self) -> Place {
+        self.server.stop().await.expect("a clean stop");
+        self.place
     }
 
     /// The same data under a new server.
     pub async fn restarted(self, settings: Settings) -> Self {
-        self.server.stop().await.expect("a clean stop");
-        Self {
-            server: start(&self.place, settings).await,
-            place: self.place,
-        }
+        Self::on(self.stopped().await, settings).await
     }
 
     pub async fn sign_in(&self, name: &str) -> Person {
