@@ -117,6 +117,15 @@ pub(crate) struct Serve {
     /// The certificate's private key, as PEM.
     #[arg(long, value_name = "FILE", env = "LOCKSTEP_TLS_KEY", hide_env_values = true)]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Another address for GET /metrics, /healthz and /readyz, in plain HTTP and for whoever reaches it. Without it,
+    /// /metrics is on --listen, for callers on this machine alone.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "LOCKSTEP_METRICS_LISTEN",
+        hide_env_values = true
+    )]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// How long a client may take to agree on TLS, and to send a request's headers.
     #[arg(
         long,
@@ -127,6 +136,25 @@ pub(crate) struct Serve {
         value_parser = humantime::parse_duration
     )]
     pub(crate) header_time: Duration,
+    /// How long a request may take; uploads may take longer, but not pause longer.
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "LOCKSTEP_REQUEST_TIME",
+        hide_env_values = true,
+        default_value = "30s",
+        value_parser = humantime::parse_duration
+    )]
+    pub(crate) request_time: Duration,
+    /// Requests in work at one time; more are told to come again (503).
+    #[arg(
+        long,
+        value_name = "N",
+        env = "LOCKSTEP_REQUESTS_AT_ONCE",
+        hide_env_values = true,
+        default_value_t = 1024
+    )]
+    pub(crate) requests_at_once: usize,
     /// How long requests in flight may take to finish once the server is told to stop.
     #[arg(
         long,

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 pub mod blobs;
 pub mod demo;
 pub mod embedded;
+mod metrics;
 mod routes;
 pub mod service;
 mod serving;

@@ -17,7 +17,7 @@ use futures::FutureExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::routes;
+use crate::routes::{self, MetricsFor};
 use crate::service::Service;
 use crate::tls::Tls;
 
@@ -27,11 +27,18 @@ pub struct Front {
     pub listener: TcpListener,
     /// Without it, plain HTTP.
     pub tls: Option<Tls>,
+    /// Where the operator's machines ask for the numbers, in plain HTTP. Without it, callers from this machine get them
+    /// on the clients' listener.
+    pub metrics: Option<TcpListener>,
 }
 
 impl From<TcpListener> for Front {
     fn from(listener: TcpListener) -> Self {
-        Self { listener, tls: None }
+        Self {
+            listener,
+            tls: None,
+            metrics: None,
+        }
     }
 }
 
@@ -41,7 +48,11 @@ pub async fn serve_service(
     service: Arc<Service>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let Front { listener, tls } = front.into();
+    let Front {
+        listener,
+        tls,
+        metrics,
+    } = front.into();
     let tls = tls.map(Arc::new);
     let stopping = CancellationToken::new();
     let _stop_with_us = stopping.clone().drop_guard();
@@ -71,7 +82,23 @@ pub async fn serve_service(
         .http_builder()
         .http2()
         .keep_alive_interval(settings.keep_alive_every);
-    let router = routes::router(service, stopping.clone());
+    let metrics_for = match metrics {
+        Some(_) => MetricsFor::Nobody,
+        None => MetricsFor::ThisMachine,
+    };
+    let for_operator = async {
+        match metrics {
+            Some(listener) => {
+                let router = routes::operators_router(Arc::clone(&service), stopping.clone());
+                let served = Server::<SocketAddr>::from_listener(listener)
+                    .first_request_timeout(settings.header_time)
+                    .serve(router.into_make_service());
+                served.await.context("the metrics' listener stopped")
+            }
+            None => std::future::pending().await,
+        }
+    };
+    let router = routes::router(Arc::clone(&service), stopping.clone(), metrics_for);
     let router = router.into_make_service_with_connect_info::<SocketAddr>();
     // Answers and events are small, and somebody waits for each: no delay.
     let serving = async {
@@ -93,6 +120,7 @@ pub async fn serve_service(
     };
     tokio::select! {
         served = serving => served.context("the server stopped")?,
+        served = for_operator => served?,
         never = told_to_stop => match never {},
     }
     if handle.connection_count() > 0 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lockstep_wire::locks::{DEFAULT_HEARTBEAT_MS, DEFAULT_LEASE_MS};
 
-/// Every length of time the server goes by.
+/// Every length of time and every limit the server goes by.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// How long a lock lasts unless renewed.
@@ -23,6 +23,10 @@ pub struct Settings {
     pub keep_alive_every: Duration,
     /// How long a client may take to say what it wants: to agree on TLS, and to send a request's headers.
     pub header_time: Duration,
+    /// How long a request may take, but for uploads: they may pause as long.
+    pub request_time: Duration,
+    /// Requests in work at one time; whoever comes then is asked to come again.
+    pub requests_at_once: usize,
     /// How long requests in flight may take to finish once the server is told to stop.
     pub shutdown_grace: Duration,
 }
@@ -38,6 +42,8 @@ impl Default for Settings {
             sweep_every: Duration::from_secs(1),
             keep_alive_every: Duration::from_secs(10),
             header_time: Duration::from_secs(30),
+            request_time: Duration::from_secs(30),
+            requests_at_once: 1024,
             shutdown_grace: Duration::from_secs(10),
         }
     }

@@ -40,6 +40,7 @@ fn rows() -> Vec<Row> {
         //                                  nobody stran. viewer annot. review manag. owner removed
         (M::GET,    at::HEALTHZ,           [200,   200,   200,   200,   200,   200,   200,   200]),
         (M::GET,    at::READYZ,            [200,   200,   200,   200,   200,   200,   200,   200]),
+        (M::GET,    at::METRICS,           [200,   200,   200,   200,   200,   200,   200,   200]),
         (M::GET,    at::OPENAPI,           [200,   200,   200,   200,   200,   200,   200,   200]),
         (M::GET,    at::META,              [200,   200,   200,   200,   200,   200,   200,   200]),
 
@@ -101,7 +102,7 @@ fn turned_away(access: &str) -> [Option<u16>; 8] {
 
 fn full_path(route: &str) -> String {
     match route {
-        at::HEALTHZ | at::READYZ => route.to_owned(),
+        at::HEALTHZ | at::READYZ | at::METRICS => route.to_owned(),
         _ => format!("{}{route}", at::BASE),
     }
 }

@@ -28,7 +28,15 @@ async fn start(settings: Settings, tls: Option<Tls>) -> Server {
     let addr = listener.local_addr().expect("an address");
     let stop = CancellationToken::new();
     let stopped = stop.clone().cancelled_owned();
-    let serving = tokio::spawn(serve_service(Front { listener, tls }, service, stopped));
+    let serving = tokio::spawn(serve_service(
+        Front {
+            listener,
+            tls,
+            metrics: None,
+        },
+        service,
+        stopped,
+    ));
     Server {
         addr,
         stop,
@@ -131,6 +139,31 @@ async fn a_client_that_sends_its_headers_a_byte_at_a_time_is_cut() {
         let (after, _) = cut(connection, Duration::from_millis(200), b'G').await;
         assert!(after >= header_time / 2, "{after:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_its_body_a_byte_at_a_time_is_cut() {
+    let request_time = Duration::from_secs(1);
+    let settings = Settings {
+        request_time,
+        ..Settings::default()
+    };
+    let server = start(settings, None).await;
+    let mut connection = TcpStream::connect(server.addr).await.expect("a connection");
+    let request = format!(
+        "POST {} HTTP/1.1\r\nHost: here\r\nContent-Length: 1000\r\n\r\n",
+        routes::path(routes::LOGIN, &[])
+    );
+    connection
+        .write_all(request.as_bytes())
+        .await
+        .expect("it listens");
+    let (after, said) = cut(connection, Duration::from_millis(200), b' ').await;
+    assert!(after >= request_time, "{after:?}");
+    assert!(
+        said.starts_with("HTTP/1.1 503") && said.contains("\r\nretry-after: "),
+        "{said}"
+    );
 }
 
 #[tokio::test]

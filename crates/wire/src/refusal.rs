@@ -104,6 +104,26 @@ impl Refusal {
         }
     }
 
+    /// The code, as in the body's field `error`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } => "conflict",
+            Self::ImageLocked { .. } => "image_locked",
+            Self::LockExpired { .. } => "lock_expired",
+            Self::Gone => "gone",
+            Self::Invalid => "invalid",
+            Self::KeyReused => "key_reused",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::TooLarge => "too_large",
+            Self::TooManyRequests { .. } => "too_many_requests",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+
     /// With a sentence for a person.
     pub fn because(self, message: impl Into<String>) -> RefusalDetail {
         RefusalDetail {
@@ -149,6 +169,28 @@ mod tests {
             serde_json::from_value::<RefusalBody>(expected).expect("a refusal"),
             body
         );
+    }
+
+    #[test]
+    fn a_refusals_code_is_what_its_body_says() {
+        for code in [
+            "lock_expired",
+            "gone",
+            "invalid",
+            "key_reused",
+            "unauthorized",
+            "forbidden",
+            "not_found",
+            "method_not_allowed",
+            "too_large",
+            "too_many_requests",
+            "unavailable",
+            "internal",
+        ] {
+            let body = json!({"error": code, "reason": "forced", "retry_after": 1});
+            let refusal: Refusal = serde_json::from_value(body).expect("a refusal");
+            assert_eq!(refusal.code(), code);
+        }
     }
 
     #[test]

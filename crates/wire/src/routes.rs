@@ -15,6 +15,8 @@ pub const CLIENT_ID: &str = "x-client-id";
 pub const HEALTHZ: &str = "/healthz";
 /// `GET`: and its database answers. Not below [`BASE`].
 pub const READYZ: &str = "/readyz";
+/// `GET`: its numbers. Not below [`BASE`].
+pub const METRICS: &str = "/metrics";
 
 /// `GET`: all of this, for programs.
 pub const OPENAPI: &str = "/openapi.json";

@@ -3,7 +3,7 @@
 //! **Invariant:** what is under a hash never changes, so it may be cached for ever and written twice without harm.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -25,6 +25,8 @@ const DECODERS: usize = 2;
 #[derive(Clone)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
+    /// Where they are, when that is on this machine.
+    folder: Option<PathBuf>,
     decoders: Arc<Semaphore>,
 }
 
@@ -35,8 +37,22 @@ impl Blobs {
         let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
         Ok(Self {
             store: Arc::new(store),
+            folder: Some(folder.to_owned()),
             decoders: Arc::new(Semaphore::new(DECODERS)),
         })
+    }
+
+    /// Whether they can be reached at all.
+    pub async fn reach(&self) -> anyhow::Result<()> {
+        // A missing folder would only look empty.
+        if let Some(folder) = &self.folder {
+            let opened = tokio::fs::read_dir(folder).await;
+            drop(opened.with_context(|| format!("cannot read {}", folder.display()))?);
+        }
+        match self.store.head(&content_key("0")).await {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(fault) => Err(fault).context("cannot reach the images"),
+        }
     }
 
     /// Looks at an image and stores it, with its thumbnail. Says under which hash, or why it is no image.

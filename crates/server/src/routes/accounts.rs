@@ -1,9 +1,9 @@
-//! Signing in and out, and what the server says of itself.
+//! Signing in and out, and who the server is.
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::NoContent;
-use lockstep_wire::{LoginRequest, Meta, RefreshRequest, Refusal, Tokens, User};
+use lockstep_wire::{LoginRequest, Meta, RefreshRequest, Tokens, User};
 
 use super::Server;
 use super::answer::Answered;
@@ -11,14 +11,6 @@ use super::extract::{Body, Caller};
 
 pub(super) async fn meta(State(server): State<Server>) -> Json<Meta> {
     Json(server.service.meta())
-}
-
-pub(super) async fn alive() {}
-
-pub(super) async fn ready(State(server): State<Server>) -> Answered<()> {
-    let unreachable = |_| Refusal::Unavailable.because("The database cannot be reached.");
-    server.service.ready().await.map_err(unreachable)?;
-    Ok(())
 }
 
 pub(super) async fn login(

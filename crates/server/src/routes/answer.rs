@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use lockstep_wire::{ApiError, Refusal, RefusalBody, RefusalDetail};
 use serde::Serialize;
 
+use super::entry::Refused;
+
 /// Why a request has no answer of the kind it asked for.
 pub(super) struct Failed(ApiError);
 
@@ -65,5 +67,11 @@ fn later(detail: RefusalDetail, seconds: u64) -> Response {
 
 fn bare(detail: RefusalDetail) -> Response {
     let status = StatusCode::from_u16(detail.refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, Json(RefusalBody { detail })).into_response()
+    let left = Refused {
+        error: detail.refusal.code(),
+        fault: status.is_server_error().then(|| detail.clone()),
+    };
+    let mut response = (status, Json(RefusalBody { detail })).into_response();
+    response.extensions_mut().insert(left);
+    response
 }

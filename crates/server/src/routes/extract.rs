@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::Server;
 use super::answer::Failed;
+use super::entry::note_user;
 
 /// Larger than any annotation drawn by hand; masks of huge images are the largest.
 pub(super) const JSON_LIMIT: usize = 16 << 20;
@@ -39,7 +40,9 @@ impl FromRequestParts<Server> for Caller {
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
         let token = token.ok_or_else(|| Refusal::Unauthorized.because("Please sign in."))?;
-        Ok(Self(server.service.authenticate(token)?))
+        let user = server.service.authenticate(token)?;
+        note_user(user);
+        Ok(Self(user))
     }
 }
 

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
-use axum::middleware::{Next, from_fn};
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use lockstep_wire::{ImageAnnotations, Refusal, Saved, routes as at};
 use tokio_util::sync::CancellationToken;
@@ -14,18 +14,21 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::service::Service;
 use answer::refused;
+use entry::{admit, attend, hurry, keep_coming};
 use extract::JSON_LIMIT;
-use operation::{Access, Operation, delete, get, patch, post, put};
+use operation::{Access, Operation, Pace, delete, get, patch, post, put};
 
 mod accounts;
 mod annotations;
 mod answer;
 mod changes;
 mod document;
+mod entry;
 mod extract;
 mod images;
 mod locks;
 mod operation;
+mod operator;
 mod projects;
 
 pub(crate) use document::openapi;
@@ -36,6 +39,18 @@ struct Server {
     service: Arc<Service>,
     /// Ends the event streams, which would else never end.
     stopping: CancellationToken,
+    metrics_for: MetricsFor,
+}
+
+/// Whom the numbers are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MetricsFor {
+    /// Callers on the server's own machine.
+    ThisMachine,
+    /// Whoever reaches the listener.
+    Everyone,
+    /// They have another listener.
+    Nobody,
 }
 
 /// Every operation there is. To add one, add its line: what its handler takes and gives is read off the handler's
@@ -44,8 +59,14 @@ struct Server {
 fn operations() -> Vec<Operation> {
     use Access::{Annotator, Anyone, Manager, Member, SignedIn};
     vec![
-        get(at::HEALTHZ, Anyone, "Whether the server runs.", accounts::alive).at_the_root(),
-        get(at::READYZ, Anyone, "Whether its database answers.", accounts::ready).at_the_root(),
+        get(at::HEALTHZ, Anyone, "Whether the server runs.", operator::alive).at_the_root(),
+        get(at::READYZ, Anyone, "Whether it can serve: database and images can be reached.", operator::ready)
+            .at_the_root(),
+        get(at::METRICS, Anyone, "Numbers for Prometheus; for the server's own machine alone, unless they have an address \
+            of their own.", operator::metrics)
+            .gives_content(200, operator::OPEN_METRICS, "OpenMetrics text.")
+            .refuses(&[404])
+            .at_the_root(),
         get(at::OPENAPI, Anyone, "This document.", document::document)
             .gives_content(200, "application/json", "An OpenAPI document."),
         get(at::META, Anyone, "Who the server is and how long its leases are.", accounts::meta),
@@ -111,12 +132,46 @@ fn operations() -> Vec<Operation> {
 }
 
 /// A router of every operation.
-pub(crate) fn router(service: Arc<Service>, stopping: CancellationToken) -> Router {
-    let routes = operations().into_iter().fold(Router::new(), |router, operation| {
-        router.route(&operation.path, operation.route)
+pub(crate) fn router(service: Arc<Service>, stopping: CancellationToken, metrics_for: MetricsFor) -> Router {
+    let server = Server {
+        service,
+        stopping,
+        metrics_for,
+    };
+    routed(server, operations())
+}
+
+/// Of what is at the root alone: for a listener of the operator's own.
+pub(crate) fn operators_router(service: Arc<Service>, stopping: CancellationToken) -> Router {
+    let server = Server {
+        service,
+        stopping,
+        metrics_for: MetricsFor::Everyone,
+    };
+    let operations = operations().into_iter();
+    routed(
+        server,
+        operations.filter(|operation| operation.pace == Pace::Operator),
+    )
+}
+
+fn routed(server: Server, operations: impl IntoIterator<Item = Operation>) -> Router {
+    let routes = operations.into_iter().fold(Router::new(), |router, operation| {
+        let in_time = match operation.pace {
+            // An operator must see most when nothing else gets through.
+            Pace::Operator => return router.route(&operation.path, operation.route),
+            Pace::Prompt => operation.route.layer(from_fn_with_state(server.clone(), hurry)),
+            Pace::Upload => operation
+                .route
+                .layer(from_fn_with_state(server.clone(), keep_coming)),
+        };
+        router.route(
+            &operation.path,
+            in_time.layer(from_fn_with_state(server.clone(), admit)),
+        )
     });
     routes
-        .fallback(async || refused(Refusal::NotFound.because("There is nothing at this address.")))
+        .fallback(async || no_such_address())
         .method_not_allowed_fallback(async || {
             refused(Refusal::MethodNotAllowed.because("This address does not take requests of this method."))
         })
@@ -125,20 +180,10 @@ pub(crate) fn router(service: Arc<Service>, stopping: CancellationToken) -> Rout
             // The panic hook has logged it.
             refused(Refusal::Internal.because("Something went wrong on the server."))
         }))
-        .layer(from_fn(log))
-        .with_state(Server { service, stopping })
+        .layer(from_fn_with_state(server.clone(), attend))
+        .with_state(server)
 }
 
-/// The route's pattern, never the address itself: that has file names in it, and file names say who and what.
-async fn log(request: Request, next: Next) -> Response {
-    let method = request.method().clone();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|path| path.as_str().to_owned());
-    let began = std::time::Instant::now();
-    let answer = next.run(request).await;
-    let (status, took) = (answer.status().as_u16(), began.elapsed());
-    tracing::debug!(%method, route = route.as_deref().unwrap_or("-"), status, ?took, "answered");
-    answer
+fn no_such_address() -> Response {
+    refused(Refusal::NotFound.because("There is nothing at this address."))
 }

@@ -70,6 +70,18 @@ pub(super) struct Operation {
     pub(super) method: HttpMethod,
     pub(super) draft: Draft,
     pub(super) route: MethodRouter<Server>,
+    pub(super) pace: Pace,
+}
+
+/// How long a request may take, and whether it waits for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Read and answered at once.
+    Prompt,
+    /// As long as something comes.
+    Upload,
+    /// Answered even when there is no room for anything else.
+    Operator,
 }
 
 /// An operation below the contract's base path.
@@ -126,12 +138,14 @@ impl Operation {
             method,
             draft,
             route,
+            pace: Pace::Prompt,
         }
     }
 
     /// Not below the contract's base path: for whoever operates the server.
     pub(super) fn at_the_root(mut self) -> Self {
         self.path = self.draft.path.to_owned();
+        self.pace = Pace::Operator;
         self
     }
 
@@ -179,8 +193,9 @@ impl Operation {
         self
     }
 
-    /// The most bytes of a body.
+    /// A large body, and the most bytes of it.
     pub(super) fn limited_to(mut self, bytes: usize) -> Self {
+        self.pace = Pace::Upload;
         self.route = self.route.layer(DefaultBodyLimit::max(bytes));
         self
     }

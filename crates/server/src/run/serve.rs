@@ -27,6 +27,8 @@ fn settings(serve: &Serve) -> Result<Settings, Failure> {
     Ok(Settings {
         heartbeat,
         header_time: serve.header_time,
+        request_time: serve.request_time,
+        requests_at_once: serve.requests_at_once,
         shutdown_grace: serve.shutdown_grace,
         ..settings
     })
@@ -49,11 +51,27 @@ pub(super) async fn serve(serve: &Serve, place: &Place) -> Outcome {
     let listener = TcpListener::bind(serve.listen)
         .await
         .with_context(|| format!("cannot listen on {}", serve.listen))?;
+    let metrics = match serve.metrics_listen {
+        Some(addr) => {
+            let listener = TcpListener::bind(addr).await;
+            Some(listener.with_context(|| format!("cannot listen on {addr}"))?)
+        }
+        None => None,
+    };
     let mut out = std::io::stdout();
     let scheme = if tls.is_some() { "https" } else { "http" };
     writeln!(out, "listening on {scheme}://{}", listener.local_addr()?)?;
     out.flush()?;
-    Ok(serve_service(Front { listener, tls }, service, told_to_stop).await?)
+    Ok(serve_service(
+        Front {
+            listener,
+            tls,
+            metrics,
+        },
+        service,
+        told_to_stop,
+    )
+    .await?)
 }
 
 /// SIGTERM, or Ctrl-C.

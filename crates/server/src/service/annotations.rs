@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::locks::check_client;
 use super::saves::{Edit, Intent, decide_save, no_such_annotation, only_on};
 use super::{Service, check_text, image_is_gone, internal, invalid, no_such_image, no_such_project};
+use crate::metrics::{REPLAYED, STORED};
 use crate::store::{
     AnnotationVersion, AnnotationsRead, Announcement, ImageKey, Party, Presence, RenderedAnnotations, Save,
     SaveOutcome, SaveQuestion, WriteDone,
@@ -356,9 +357,18 @@ impl Service {
         self.announce(report.ended);
         let mut newest = None;
         for outcome in &report.outcomes {
-            let SaveOutcome::Applied { done, cursor } = outcome else {
-                continue;
+            let (done, cursor) = match outcome {
+                SaveOutcome::Applied { done, cursor } => (done, cursor),
+                SaveOutcome::Replayed { .. } => {
+                    self.metrics.saved(REPLAYED);
+                    continue;
+                }
+                SaveOutcome::Refused(refusal) => {
+                    self.metrics.saved(refusal.refusal.code());
+                    continue;
+                }
             };
+            self.metrics.saved(STORED);
             let project = &done.annotation.project_id;
             if let Some(lock) = &done.lock {
                 let event = ServerEvent::LockAcquired { lock: lock.clone() };

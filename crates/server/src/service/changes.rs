@@ -175,7 +175,12 @@ impl Service {
                 }
             }
         });
-        Ok(stream::iter(first).chain(later).boxed())
+        let open = self.metrics.streams_open.enter();
+        let counted = move |event| {
+            let _ = &open;
+            event
+        };
+        Ok(stream::iter(first).chain(later).map(counted).boxed())
     }
 
     /// Tells watchers of what other processes on this database have done.
@@ -195,7 +200,9 @@ impl Service {
 
     pub(super) fn announce<A: Into<Announcement>>(&self, announcements: impl IntoIterator<Item = A>) {
         for announcement in announcements {
-            self.watchers.tell(announcement.into());
+            let announcement = announcement.into();
+            self.metrics.happened(&announcement.event);
+            self.watchers.tell(announcement);
         }
     }
 

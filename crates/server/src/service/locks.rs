@@ -177,6 +177,11 @@ impl Service {
             }]);
         }
         match outcome.decision {
+            LockDecision::HeldBy(_) => self.metrics.lock_refused(),
+            LockDecision::Renew { .. } => self.metrics.lock_renewed(),
+            _ => {}
+        }
+        match outcome.decision {
             LockDecision::Refuse(refusal) | LockDecision::RefuseAttempt(_, refusal) => Err(refusal.into()),
             _ => Ok(outcome),
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use lockstep_wire::{Answer, ApiError, Meta, ProjectId, Refusal, RefusalDetail, Role, UserId};
 
 use crate::blobs::Blobs;
+use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::store::{Authorise, Identity, Kept, Store, StoreError};
 
@@ -28,6 +29,9 @@ pub use images::{Content, Upload};
 pub use in_process::InProcess;
 pub use projects::{LabelFields, MemberChange, NewMember, ProjectFields};
 
+/// Whoever asks whether the server is ready gives up soon.
+const REACHED_WITHIN: Duration = Duration::from_secs(3);
+
 /// Steps of one tidying: as many things a minute as a thousand busy people write.
 const TIDY_STEPS: usize = 50;
 
@@ -40,6 +44,7 @@ pub struct Service {
     passwords: accounts::Passwords,
     tokens: accounts::AccessTokens,
     watchers: changes::Watchers,
+    metrics: Metrics,
 }
 
 impl Service {
@@ -55,6 +60,7 @@ impl Service {
             passwords: accounts::Passwords::new(),
             tokens,
             watchers: changes::Watchers::new(),
+            metrics: Metrics::new(),
         };
         service.sweep().await?;
         Ok(Arc::new(service))
@@ -72,10 +78,35 @@ impl Service {
         }
     }
 
-    /// Whether the database answers.
+    /// Whether database and images can be reached.
     pub async fn ready(&self) -> Answer<()> {
-        self.store.identity().await?;
-        Ok(())
+        let reach = async {
+            self.store.identity().await.map_err(anyhow::Error::from)?;
+            self.blobs.reach().await
+        };
+        let fault = match tokio::time::timeout(REACHED_WITHIN, reach).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(fault)) => fault,
+            Err(_) => anyhow::anyhow!("neither answer nor refusal in {REACHED_WITHIN:?}"),
+        };
+        tracing::warn!("not ready: {fault:#}");
+        Err(Refusal::Unavailable
+            .because("The database or the images cannot be reached.")
+            .into())
+    }
+
+    /// What this server has done so far.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The same in the text that Prometheus reads.
+    pub(crate) async fn written_metrics(&self) -> Answer<String> {
+        let held = self.store.locks_held().await?;
+        let queues = [("writes", self.store.writes_waiting())];
+        self.metrics
+            .write(held, &queues)
+            .map_err(|error| internal(&error.into()))
     }
 
     /// Forgets what nobody will ask for again, until there is no more of it or others have waited long enough.

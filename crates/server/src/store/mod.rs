@@ -177,6 +177,11 @@ pub trait Store: Send + Sync + 'static {
     /// Ends the locks that have lapsed, after making up for an outage. Also the server's sign of life.
     async fn settle_locks(&self) -> Result<Vec<Ended>>;
 
+    /// How many live locks there are.
+    async fn locks_held(&self) -> Result<u64>;
+    /// Writes that wait for their turn, and those being written.
+    fn writes_waiting(&self) -> usize;
+
     /// Shows each save's rule its scene and does as it says, in order, in one transaction.
     async fn save(&self, saves: Vec<Save>) -> Result<SaveReport>;
 

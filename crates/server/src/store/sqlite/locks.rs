@@ -232,6 +232,14 @@ pub(super) fn news(
     Ok((ended, granted))
 }
 
+/// How many are live in all projects.
+pub(super) fn held(tx: &Transaction) -> anyhow::Result<u64> {
+    let held: i64 = tx
+        .prepare_cached("SELECT count(*) FROM image_locks WHERE expires_at > ?1")?
+        .query_row([Millis(now(tx)?)], |row| row.get(0))?;
+    Ok(held.unsigned_abs())
+}
+
 type GrantRow = (i64, Option<Millis>, Option<String>, Option<i64>, Option<String>);
 
 const GRANT: &str = "SELECT generation, ended_at, end_reason, ended_by, name

@@ -352,6 +352,14 @@ impl Store for SqliteStore {
         self.write(locks::sweep).await
     }
 
+    async fn locks_held(&self) -> Result<u64> {
+        self.read(locks::held).await
+    }
+
+    fn writes_waiting(&self) -> usize {
+        self.writer.waiting()
+    }
+
     async fn save(&self, saves: Vec<Save>) -> Result<SaveReport> {
         self.write(move |tx| saves::save(tx, saves)).await
     }

@@ -13,6 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::store_error;
+use crate::metrics::Depth;
 use crate::store::{Result, StoreError};
 
 /// Writes that may wait for their turn. More would wait longer than a client does.
@@ -53,6 +54,7 @@ type Job = Box<dyn FnOnce(Result<&Transaction, &Fault>) -> Answer + Send>;
 /// The way to the writing thread, which ends when this is dropped.
 pub(super) struct Writer {
     jobs: SyncSender<Job>,
+    waiting: Depth,
 }
 
 impl Writer {
@@ -65,7 +67,15 @@ impl Writer {
                     run_group(&mut connection, first, &jobs);
                 }
             })?;
-        Ok(Self { jobs: sender })
+        Ok(Self {
+            jobs: sender,
+            waiting: Depth::default(),
+        })
+    }
+
+    /// Writes that were not answered yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.get()
     }
 
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T>
@@ -74,12 +84,14 @@ impl Writer {
         F: FnOnce(&Transaction) -> anyhow::Result<T> + Send + 'static,
     {
         let (sender, answer) = oneshot::channel();
+        let inside = self.waiting.enter();
         let job: Job = Box::new(move |group| {
             let outcome = match group {
                 Ok(transaction) => alone(transaction, work).map_err(StoreError::from),
                 Err(fault) => Err(fault.told()),
             };
             Box::new(move |fault| {
+                let _inside = inside;
                 // Whoever asked may have gone; the write counts all the same.
                 let _ = sender.send(fault.map_or(outcome, |fault| Err(fault.told())));
             })
