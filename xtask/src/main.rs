@@ -53,6 +53,11 @@ const TASKS: &[Task] = &[
         run: tour,
     },
     Task {
+        usage: "bench server",
+        does: "measure the server on both databases beside a floor; five minutes",
+        run: bench,
+    },
+    Task {
         usage: "gen",
         does: "write ui/src/wire.gen.ts and crates/server/openapi.json anew",
         run: generate,
@@ -170,6 +175,22 @@ fn tour(repository: &Repository, _: &[String]) -> Result<()> {
         println!("  {}", picture.display());
     }
     Ok(())
+}
+
+fn bench(repository: &Repository, arguments: &[String]) -> Result<()> {
+    let Some((what, rest)) = arguments.split_first().filter(|(what, _)| *what == "server") else {
+        bail!("there is one thing to measure: cargo xtask bench server");
+    };
+    say(format_args!("building the {what} as it is released"));
+    let packages = ["--package", "lockstep-server", "--package", "lockstep-bench"];
+    run(repository.cargo("build").arg("--release").args(packages))?;
+    run(Command::new(repository.released("lockstep-bench"))
+        .arg(what)
+        .arg("--program")
+        .arg(repository.released("lockstep-server"))
+        .arg("--folder")
+        .arg(repository.measured())
+        .args(rest))
 }
 
 fn generate(repository: &Repository, _: &[String]) -> Result<()> {

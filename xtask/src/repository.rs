@@ -46,6 +46,16 @@ impl Repository {
         self.target.join("debug").join(name)
     }
 
+    /// The same, as it is released.
+    pub(crate) fn released(&self, name: &str) -> PathBuf {
+        self.target.join("release").join(name)
+    }
+
+    /// Where what is measured keeps its data: on the disk that the checkout is on.
+    pub(crate) fn measured(&self) -> PathBuf {
+        self.target.join("bench")
+    }
+
     /// The cargo that started this program.
     pub(crate) fn cargo(&self, subcommand: &str) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
