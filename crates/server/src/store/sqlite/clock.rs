@@ -4,9 +4,12 @@ use chrono::{DateTime, Utc};
 use rusqlite::Transaction;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
+/// The instant, inside a statement.
+pub(super) const NOW: &str = "CAST(round(unixepoch('now', 'subsec') * 1000) AS INTEGER)";
+
 /// The instant of a transaction.
 pub(super) fn now(tx: &Transaction) -> rusqlite::Result<DateTime<Utc>> {
-    let mut ask = tx.prepare_cached("SELECT CAST(round(unixepoch('now', 'subsec') * 1000) AS INTEGER)")?;
+    let mut ask = tx.prepare_cached(&format!("SELECT {NOW}"))?;
     ask.query_row([], |row| row.get::<_, Millis>(0)).map(|now| now.0)
 }
 

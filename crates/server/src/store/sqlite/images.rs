@@ -133,21 +133,11 @@ pub(super) fn delete_image(
         return Ok(Ok(Deletion { before, ended: None }));
     }
     let now = now(tx)?;
+    let revision = record(tx, &key.project, Kind::Image, key.image.as_str())?.0;
     tx.execute(
-        "UPDATE images SET deleted_at = ?3 WHERE project_id = ?1 AND id = ?2",
-        params![key.project.as_str(), key.image.as_str(), Millis(now)],
+        "UPDATE images SET deleted_at = ?3, revision = ?4 WHERE project_id = ?1 AND id = ?2",
+        params![key.project.as_str(), key.image.as_str(), Millis(now), revision],
     )?;
-    touch(tx, key, 0)?;
     let ended = locks::end(tx, key, now, ReleaseReason::Forced, Some(by))?;
     Ok(Ok(Deletion { before, ended }))
-}
-
-/// Moves an image's revision on, and puts it at the end of the feed.
-pub(super) fn touch(tx: &Transaction, key: &ImageKey, more_annotations: i32) -> anyhow::Result<i64> {
-    let revision = record(tx, &key.project, Kind::Image, key.image.as_str())?.0;
-    tx.prepare_cached(
-        "UPDATE images SET revision = ?3, annotation_count = annotation_count + ?4 WHERE project_id = ?1 AND id = ?2",
-    )?
-    .execute(params![key.project.as_str(), key.image.as_str(), revision, more_annotations])?;
-    Ok(revision)
 }

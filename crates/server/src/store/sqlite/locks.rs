@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use lockstep_wire::changes::ReleaseReason;
 use lockstep_wire::refusal::Author;
 use lockstep_wire::{ClientId, Generation, ImageId, Lock, ProjectId, UserId};
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
-use super::clock::{Millis, now};
-use super::images;
-use super::projects::{from_name, if_member, role, to_name};
+use super::clock::{Millis, NOW, now};
+use super::projects::{from_name, if_member, to_name};
 use crate::store::{
     Attempt, Ended, Ending, Hold, ImageKey, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene,
-    Party, PastGrant, outage,
+    Party, PastGrant, Presence, outage,
 };
 
 /// Lapsed locks ended in one step. The rest is ended by the next; no step is held up by thousands (E34).
@@ -26,18 +26,20 @@ const SIGN_OF_LIFE: chrono::Duration = chrono::Duration::seconds(5);
 /// The regular look. With no lock to lose there is nothing to make up for, and an idle server leaves the disk alone.
 pub(super) fn sweep(tx: &Transaction) -> anyhow::Result<Vec<Ended>> {
     if tx.prepare_cached("SELECT 1 FROM image_locks")?.exists([])? {
-        settle(tx, now(tx)?)
+        Ok(settle(tx)?.1)
     } else {
         Ok(Vec::new())
     }
 }
 
-/// Makes up for an outage, then ends what has lapsed. Whatever grants a lock must settle first, so that the new lock is
-/// not made up to for the quiet time before it.
-pub(super) fn settle(tx: &Transaction, now: DateTime<Utc>) -> anyhow::Result<Vec<Ended>> {
-    let alive_at: Millis = tx
-        .prepare_cached("SELECT alive_at FROM server")?
-        .query_row([], |row| row.get(0))?;
+/// The instant, once an outage is made up for and what has lapsed by then is ended. Whatever grants a lock must settle
+/// first, so that the new lock is not made up to for the quiet time before it.
+pub(super) fn settle(tx: &Transaction) -> anyhow::Result<(DateTime<Utc>, Vec<Ended>)> {
+    let sql = format!("SELECT {NOW}, alive_at, (SELECT min(expires_at) FROM image_locks) FROM server");
+    let (now, alive_at, first_due): (Millis, Millis, Option<Millis>) = tx
+        .prepare_cached(&sql)?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    let now = now.0;
     if let Some(away) = outage(alive_at.0, now) {
         tx.execute(
             "UPDATE image_locks SET expires_at = expires_at + ?2 WHERE expires_at > ?1",
@@ -51,6 +53,9 @@ pub(super) fn settle(tx: &Transaction, now: DateTime<Utc>) -> anyhow::Result<Vec
     if (now - alive_at.0).abs() >= SIGN_OF_LIFE {
         tx.execute("UPDATE server SET alive_at = ?1", [Millis(now)])?;
     }
+    if first_due.is_none_or(|due| due.0 > now) {
+        return Ok((now, Vec::new()));
+    }
     let lapsed: Vec<(ImageKey, Millis)> = tx
         .prepare_cached(
             "SELECT project_id, image_id, expires_at FROM image_locks WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2",
@@ -63,7 +68,7 @@ pub(super) fn settle(tx: &Transaction, now: DateTime<Utc>) -> anyhow::Result<Vec
     for (key, at) in lapsed {
         ended.extend(end(tx, &key, at.0, ReleaseReason::Expired, None)?);
     }
-    Ok(ended)
+    Ok((now, ended))
 }
 
 /// Ends the image's lock, live or lapsed, and writes down how.
@@ -110,7 +115,7 @@ pub(super) fn grant(
     device: Option<&str>,
     now: DateTime<Utc>,
     expires_at: DateTime<Utc>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Lock> {
     let generation: i64 = tx
         .prepare_cached(
             "INSERT INTO lock_counters (project_id, image_id, generation)
@@ -143,7 +148,21 @@ pub(super) fn grant(
         device,
         Millis(now)
     ])?;
-    Ok(())
+    let (user_name, user_email) = tx
+        .prepare_cached("SELECT name, email FROM users WHERE id = ?1")?
+        .query_row([party.user.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Lock {
+        image_id: key.image.clone(),
+        user_id: party.user,
+        locked_at: now,
+        expires_at,
+        heartbeat_at: now,
+        user_name,
+        user_email,
+        generation: Generation(generation),
+        client_id: party.client.clone(),
+        device: device.map(str::to_owned),
+    })
 }
 
 const LOCK: &str =
@@ -166,14 +185,12 @@ fn lock_of(row: &Row) -> rusqlite::Result<Lock> {
     })
 }
 
-pub(super) fn live(tx: &Transaction, key: &ImageKey, now: DateTime<Utc>) -> anyhow::Result<Option<Lock>> {
-    let sql = format!("{LOCK} WHERE project_id = ?1 AND image_id = ?2 AND expires_at > ?3");
+/// The image's lock, be it live or lapsed.
+fn found(tx: &Transaction, key: &ImageKey) -> anyhow::Result<Option<Lock>> {
+    let sql = format!("{LOCK} WHERE project_id = ?1 AND image_id = ?2");
     let mut ask = tx.prepare_cached(&sql)?;
     Ok(ask
-        .query_row(
-            params![key.project.as_str(), key.image.as_str(), Millis(now)],
-            lock_of,
-        )
+        .query_row([key.project.as_str(), key.image.as_str()], lock_of)
         .optional()?)
 }
 
@@ -182,8 +199,7 @@ pub(super) fn locks(
     project: &ProjectId,
     reader: UserId,
 ) -> anyhow::Result<(Option<Vec<Lock>>, Vec<Ended>)> {
-    let now = now(tx)?;
-    let ended = settle(tx, now)?;
+    let (now, ended) = settle(tx)?;
     let locks = if_member(tx, project, reader, || live_locks(tx, project, now))?;
     Ok((locks, ended))
 }
@@ -331,58 +347,89 @@ fn named(
     row.map(past_grant).transpose()
 }
 
-fn newest(tx: &Transaction, key: &ImageKey) -> anyhow::Result<Generation> {
-    let newest = tx
-        .prepare_cached("SELECT generation FROM lock_counters WHERE project_id = ?1 AND image_id = ?2")?
-        .query_row([key.project.as_str(), key.image.as_str()], |row| row.get(0))
-        .optional()?;
-    Ok(Generation(newest.unwrap_or(0)))
-}
-
-fn hold(tx: &Transaction, key: &ImageKey, now: DateTime<Utc>) -> anyhow::Result<Option<Hold>> {
-    let held = tx
-        .prepare_cached(
-            "SELECT generation, held_until, held_for, name, email FROM lock_counters JOIN users ON users.id = held_for
-             WHERE project_id = ?1 AND image_id = ?2 AND held_until > ?3",
-        )?
-        .query_row(params![key.project.as_str(), key.image.as_str(), Millis(now)], |row| {
-            Ok(Lock {
-                image_id: key.image.clone(),
-                user_id: UserId(row.get(2)?),
-                locked_at: now,
-                expires_at: row.get::<_, Millis>(1)?.0,
-                heartbeat_at: now,
-                user_name: row.get(3)?,
-                user_email: row.get(4)?,
-                generation: Generation(row.get(0)?),
-                client_id: None,
-                device: None,
-            })
-        })
-        .optional()?;
-    Ok(held.map(|seen_as| Hold { seen_as }))
-}
-
-/// What a rule may know of an image's lock. Lapsed locks must have been ended before.
+/// What a rule may know of an image's lock, and whether annotators may change everything there.
 pub(super) fn scene(
     tx: &Transaction,
     key: &ImageKey,
     party: &Party,
     generation: Option<Generation>,
     now: DateTime<Utc>,
-) -> anyhow::Result<LockScene> {
-    let (presence, image) = images::image(tx, key)?;
-    Ok(LockScene {
+) -> anyhow::Result<(LockScene, bool)> {
+    let live = found(tx, key)?.filter(|lock| lock.expires_at > now);
+    scene_with(tx, key, party, generation, now, live)
+}
+
+fn scene_with(
+    tx: &Transaction,
+    key: &ImageKey,
+    party: &Party,
+    generation: Option<Generation>,
+    now: DateTime<Utc>,
+    live: Option<Lock>,
+) -> anyhow::Result<(LockScene, bool)> {
+    let mut ask = tx.prepare_cached(
+        "SELECT revision, deleted_at, role, annotators_edit_all, generation, held_until, users.id, users.name, email
+         FROM (SELECT 1)
+         LEFT JOIN images ON images.project_id = :project AND images.id = :image
+         LEFT JOIN members ON members.project_id = :project AND members.user_id = :user
+         LEFT JOIN projects ON projects.id = :project
+         LEFT JOIN lock_counters ON lock_counters.project_id = :project AND lock_counters.image_id = :image
+         LEFT JOIN users ON users.id = held_for AND held_until > :now",
+    )?;
+    let mut rows = ask.query(named_params! {
+        ":project": key.project.as_str(), ":image": key.image.as_str(), ":user": party.user.0, ":now": Millis(now),
+    })?;
+    let row = rows.next()?.context("a row of what there is")?;
+    let revision: Option<i64> = row.get(0)?;
+    let deleted_at: Option<i64> = row.get(1)?;
+    let newest = Generation(row.get::<_, Option<i64>>(4)?.unwrap_or(0));
+    let hold = match row.get::<_, Option<i64>>(6)? {
+        Some(user) => Some(Hold {
+            seen_as: Lock {
+                image_id: key.image.clone(),
+                user_id: UserId(user),
+                locked_at: now,
+                expires_at: row.get::<_, Millis>(5)?.0,
+                heartbeat_at: now,
+                user_name: row.get(7)?,
+                user_email: row.get(8)?,
+                generation: newest,
+                client_id: None,
+                device: None,
+            },
+        }),
+        None => None,
+    };
+    // The live lock's own grant needs no second look.
+    let lasting = |lock: &Lock| PastGrant {
+        generation: lock.generation,
+        ended: None,
+    };
+    let own_last = match live.as_ref().filter(|lock| party.holds(lock)) {
+        Some(lock) => Some(lasting(lock)),
+        None => own_last(tx, key, party)?,
+    };
+    let is_named = |lock: &&Lock| lock.user_id == party.user && Some(lock.generation) == generation;
+    let named = match live.as_ref().filter(is_named) {
+        Some(lock) => Some(lasting(lock)),
+        None => named(tx, key, party, generation)?,
+    };
+    let scene = LockScene {
         now,
-        role: role(tx, &key.project, party.user)?,
-        image: presence,
-        image_revision: image.map_or(0, |image| image.revision),
-        live: live(tx, key, now)?,
-        newest: newest(tx, key)?,
-        own_last: own_last(tx, key, party)?,
-        named: named(tx, key, party, generation)?,
-        hold: hold(tx, key, now)?,
-    })
+        role: row.get::<_, Option<String>>(2)?.map(from_name).transpose()?,
+        image: match (revision, deleted_at) {
+            (None, _) => Presence::Absent,
+            (_, None) => Presence::Live,
+            (_, Some(_)) => Presence::Deleted,
+        },
+        image_revision: revision.unwrap_or(0),
+        live,
+        newest,
+        own_last,
+        named,
+        hold,
+    };
+    Ok((scene, row.get::<_, Option<bool>>(3)?.unwrap_or(false)))
 }
 
 /// One row for a person's attempts of a kind upon an image: an audit log that nobody can fill the disk with.
@@ -419,20 +466,21 @@ pub(super) fn update_lock(
         party,
         generation,
     } = question;
-    let now = now(tx)?;
-    let mut ended = settle(tx, now)?;
+    let (now, mut ended) = settle(tx)?;
+    let mut live = found(tx, key)?;
     // With thousands of lapsed locks this one may not have had its turn.
-    if live(tx, key, now)?.is_none() {
+    if live.take_if(|lock| lock.expires_at <= now).is_some() {
         ended.extend(end(tx, key, now, ReleaseReason::Expired, None)?);
     }
-    let scene = scene(tx, key, party, *generation, now)?;
+    let (scene, _) = scene_with(tx, key, party, *generation, now, live)?;
     let decision = rule(&scene);
+    let mut lock = scene.live;
     match &decision {
         LockDecision::Refuse(_) | LockDecision::HeldBy(_) | LockDecision::Nothing => {}
         LockDecision::RefuseAttempt(attempt, _) => note_attempt(tx, key, party.user, *attempt, now)?,
         LockDecision::Grant { expires_at, device } => {
             ended.extend(end(tx, key, now, ReleaseReason::TakenOver, Some(party.user))?);
-            grant(tx, key, party, device.as_deref(), now, *expires_at)?;
+            lock = Some(grant(tx, key, party, device.as_deref(), now, *expires_at)?);
         }
         LockDecision::Renew { expires_at } => {
             tx.prepare_cached(
@@ -446,8 +494,15 @@ pub(super) fn update_lock(
                 Millis(*expires_at),
                 party.client.as_ref().map(ClientId::as_str)
             ])?;
+            lock = lock.map(|lock| Lock {
+                heartbeat_at: now,
+                expires_at: *expires_at,
+                client_id: lock.client_id.or_else(|| party.client.clone()),
+                ..lock
+            });
         }
         LockDecision::End { reason, hold_until } => {
+            lock = None;
             let by = (*reason != ReleaseReason::Released).then_some(party.user);
             ended.extend(end(tx, key, now, *reason, by)?);
             if let Some(until) = hold_until {
@@ -461,7 +516,7 @@ pub(super) fn update_lock(
     Ok(LockOutcome {
         now,
         decision,
-        lock: live(tx, key, now)?,
+        lock,
         image_revision: scene.image_revision,
         ended,
     })

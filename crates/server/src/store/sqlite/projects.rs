@@ -92,14 +92,6 @@ pub(super) fn if_member<T>(
     if member { read().map(Some) } else { Ok(None) }
 }
 
-pub(super) fn annotators_edit_all(tx: &Transaction, project: &ProjectId) -> anyhow::Result<bool> {
-    let setting = tx
-        .prepare_cached("SELECT annotators_edit_all FROM projects WHERE id = ?1")?
-        .query_row([project.as_str()], |row| row.get(0))
-        .optional()?;
-    Ok(setting.unwrap_or(false))
-}
-
 pub(super) fn owner(tx: &Transaction, project: &ProjectId) -> anyhow::Result<Option<User>> {
     let members = members(tx, project)?;
     let owner = members.into_iter().find(|member| member.role == Role::Owner);

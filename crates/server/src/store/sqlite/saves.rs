@@ -1,6 +1,5 @@
 //! Annotations, every version of them, and what each idempotency key did.
 
-use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use lockstep_wire::changes::ReleaseReason;
 use lockstep_wire::refusal::Author;
@@ -8,12 +7,12 @@ use lockstep_wire::{
     Annotation, AnnotationFields, AnnotationId, Cursor, Generation, IdempotencyKey, ImageId, LabelId,
     ProjectId, UserId, Version,
 };
-use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
-use super::changes::{Kind, newest, record};
-use super::clock::{Millis, now};
-use super::projects::{annotators_edit_all, if_member, knows_label};
-use super::{images, locks};
+use super::changes::record_save;
+use super::clock::Millis;
+use super::locks;
+use super::projects::{if_member, knows_label};
 use crate::store::annotations::{AnnotationRow, Rendering};
 use crate::store::{
     AnnotationVersion, AnnotationsRead, Applied, ImageKey, LockScene, Presence, RenderedAnnotations, Save,
@@ -208,9 +207,9 @@ fn scene(tx: &Transaction, question: &SaveQuestion, now: DateTime<Utc>) -> anyho
         .create_on
         .clone()
         .or_else(|| stored.as_ref().map(|stored| image_of(&stored.annotation)));
-    let lock = match &place {
+    let (lock, annotators_edit_all) = match &place {
         Some(key) => locks::scene(tx, key, &question.party, question.generation, now)?,
-        None => nowhere(now),
+        None => (nowhere(now), false),
     };
     let label_known = match (&place, &question.label) {
         (Some(key), Some(label)) => knows_label(tx, &key.project, label)?,
@@ -218,15 +217,12 @@ fn scene(tx: &Transaction, question: &SaveQuestion, now: DateTime<Utc>) -> anyho
     };
     Ok(SaveScene {
         role: lock.role,
-        annotators_edit_all: match &place {
-            Some(key) => annotators_edit_all(tx, &key.project)?,
-            None => false,
-        },
+        annotators_edit_all,
         label_known,
-        first: if stored.is_some() {
-            first_fields(tx, &question.annotation)?
-        } else {
-            None
+        // Only a create that was made before is compared with it.
+        first: match question.create_on.as_ref().and(stored.as_ref()) {
+            Some(_) => first_fields(tx, &question.annotation)?,
+            None => None,
         },
         stored,
         applied: match &question.key {
@@ -238,8 +234,7 @@ fn scene(tx: &Transaction, question: &SaveQuestion, now: DateTime<Utc>) -> anyho
 }
 
 pub(super) fn save(tx: &Transaction, saves: Vec<Save>) -> anyhow::Result<SaveReport> {
-    let now = now(tx)?;
-    let mut ended = locks::settle(tx, now)?;
+    let (now, mut ended) = locks::settle(tx)?;
     let mut outcomes = Vec::with_capacity(saves.len());
     // A re-granted lock's new generation stands for the one that the later saves of this batch still name.
     let mut regranted: Option<(Generation, Generation)> = None;
@@ -259,25 +254,25 @@ pub(super) fn save(tx: &Transaction, saves: Vec<Save>) -> anyhow::Result<SaveRep
                 regrant,
             } => {
                 let key = image_of(&annotation);
-                let image_revision = write(tx, &key, scene.stored.as_ref(), &annotation, deleted)?;
+                let cursor = write(tx, &key, scene.stored.as_ref(), &annotation, deleted)?;
                 let mut lock = None;
                 if let Some(expires_at) = regrant {
                     ended.extend(locks::end(tx, &key, now, ReleaseReason::Expired, None)?);
                     let device = locks::last_device(tx, &key, &question.party)?;
-                    locks::grant(tx, &key, &question.party, device.as_deref(), now, expires_at)?;
-                    lock = locks::live(tx, &key, now)?;
+                    let granted =
+                        locks::grant(tx, &key, &question.party, device.as_deref(), now, expires_at)?;
+                    lock = Some(granted);
                     regranted = question.generation.zip(lock.as_ref().map(|lock| lock.generation));
                 }
                 let done = WriteDone {
                     annotation: *annotation,
                     deleted,
                     lock,
-                    image_revision,
+                    image_revision: cursor.0,
                 };
                 if let Some((idempotency_key, fingerprint)) = &question.key {
                     remember(tx, question.party.user, idempotency_key, fingerprint, &done, now)?;
                 }
-                let cursor: Cursor = newest(tx, &key.project)?;
                 SaveOutcome::Applied {
                     done: Box::new(done),
                     cursor,
@@ -288,50 +283,60 @@ pub(super) fn save(tx: &Transaction, saves: Vec<Save>) -> anyhow::Result<SaveRep
     Ok(SaveReport { outcomes, ended })
 }
 
+/// Writes a version down everywhere. Its place in the feed is also the image's new revision.
 fn write(
     tx: &Transaction,
     key: &ImageKey,
     before: Option<&Stored>,
     annotation: &Annotation,
     deleted: bool,
-) -> anyhow::Result<i64> {
+) -> anyhow::Result<Cursor> {
     let fields = &annotation.fields;
     let label = fields.label_id.as_ref().map(LabelId::as_str);
     let geometry = serde_json::to_string(&fields.geometry)?;
     let attributes = serde_json::to_string(&fields.attributes)?;
-    tx.prepare_cached(
-        "INSERT INTO annotations (id, project_id, image_id, label_id, geometry, attributes, created_by, created_at,
-                                  updated_by, updated_at, deleted, version)
-         VALUES (:id, :project, :image, :label, :geometry, :attributes, :created_by, :created_at, :updated_by,
-                 :updated_at, :deleted, :version)
-         ON CONFLICT (id) DO UPDATE SET label_id = :label, geometry = :geometry, attributes = :attributes,
-             updated_by = :updated_by, updated_at = :updated_at, deleted = :deleted, version = :version",
-    )?
-    .execute(named_params! {
-        ":id": annotation.id.as_str(), ":project": key.project.as_str(), ":image": key.image.as_str(),
-        ":label": label, ":geometry": geometry, ":attributes": attributes,
-        ":created_by": annotation.created_by.0, ":created_at": Millis(annotation.created_at),
-        ":updated_by": annotation.updated_by.0, ":updated_at": Millis(annotation.updated_at),
-        ":deleted": deleted, ":version": annotation.version.0,
-    })?;
+    let (saved_by, saved_at) = (annotation.updated_by.0, Millis(annotation.updated_at));
+    let (id, version) = (annotation.id.as_str(), annotation.version.0);
+    if before.is_some() {
+        tx.prepare_cached(
+            "UPDATE annotations SET label_id = ?2, geometry = ?3, attributes = ?4, updated_by = ?5, updated_at = ?6,
+                                    deleted = ?7, version = ?8
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            id, label, geometry, attributes, saved_by, saved_at, deleted, version
+        ])?;
+    } else {
+        tx.prepare_cached(
+            "INSERT INTO annotations (id, project_id, image_id, label_id, geometry, attributes, created_by, created_at,
+                                      updated_by, updated_at, deleted, version)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )?
+        .execute(params![
+            id,
+            key.project.as_str(),
+            key.image.as_str(),
+            label,
+            geometry,
+            attributes,
+            annotation.created_by.0,
+            Millis(annotation.created_at),
+            saved_by,
+            saved_at,
+            deleted,
+            version
+        ])?;
+    }
     tx.prepare_cached(
         "INSERT INTO annotation_versions (annotation_id, version, label_id, geometry, attributes, updated_by,
                                           updated_at, deleted)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
-        annotation.id.as_str(),
-        annotation.version.0,
-        label,
-        geometry,
-        attributes,
-        annotation.updated_by.0,
-        Millis(annotation.updated_at),
-        deleted
+        id, version, label, geometry, attributes, saved_by, saved_at, deleted
     ])?;
     let was_live = before.is_some_and(|stored| !stored.deleted);
-    record(tx, &key.project, Kind::Annotation, annotation.id.as_str())?;
-    images::touch(tx, key, i32::from(!deleted) - i32::from(was_live)).context("an annotation of no image")
+    record_save(tx, key, &annotation.id, i32::from(!deleted) - i32::from(was_live))
 }
 
 fn remember(
