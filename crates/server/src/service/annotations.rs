@@ -6,6 +6,8 @@ use lockstep_wire::{
     ImageId, ProjectId, RefusalDetail, Removed, SaveContext, Saved, ServerEvent, UpdateAnnotation, UserId,
     Version,
 };
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
@@ -113,11 +115,18 @@ impl Service {
         image: ImageId,
     ) -> Answer<RenderedAnnotations> {
         let key = ImageKey { project, image };
-        match self.store.annotations(&key, user, None).await? {
-            Some(AnnotationsRead::Rendered(rendered)) => Ok(rendered),
+        let kept = self.rendered.get(&key);
+        let known = kept.as_ref().map(|kept| kept.image_revision);
+        match self.store.annotations(&key, user, known).await? {
+            Some(AnnotationsRead::Rendered(rendered)) => {
+                self.rendered.insert(key, rendered.clone());
+                Ok(rendered)
+            }
             Some(AnnotationsRead::Missing(Presence::Deleted)) => Err(image_is_gone().into()),
             Some(AnnotationsRead::Missing(_)) => Err(no_such_image().into()),
-            Some(AnnotationsRead::Unchanged) => Err(internal(&anyhow::anyhow!("no revision was known"))),
+            Some(AnnotationsRead::Unchanged) => {
+                Ok(kept.ok_or_else(|| internal(&anyhow::anyhow!("no revision was known")))?)
+            }
             None => Err(no_such_project().into()),
         }
     }
@@ -383,6 +392,28 @@ impl Service {
             self.announce_changes(&project, cursor);
         }
         Ok(report.outcomes)
+    }
+}
+
+/// Answers that were sent and may be asked for again, whole images at a time. Whether one is still true, and for whom, is
+/// asked of the database each time.
+pub(super) type Rendered = Cache<ImageKey, RenderedAnnotations, Bytes>;
+
+/// Bytes of them that are kept: a dozen images of ten thousand annotations, or thousands of ordinary ones.
+const KEPT: u64 = 64 << 20;
+
+pub(super) fn rendered() -> Rendered {
+    // The number is an estimate of how many fit.
+    Cache::with_weighter(1000, KEPT, Bytes)
+}
+
+/// What an answer weighs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bytes;
+
+impl Weighter<ImageKey, RenderedAnnotations> for Bytes {
+    fn weight(&self, _: &ImageKey, rendered: &RenderedAnnotations) -> u64 {
+        rendered.json.len() as u64
     }
 }
 

@@ -45,6 +45,7 @@ pub struct Service {
     tokens: accounts::AccessTokens,
     watchers: changes::Watchers,
     metrics: Metrics,
+    rendered: annotations::Rendered,
 }
 
 impl Service {
@@ -61,6 +62,7 @@ impl Service {
             tokens,
             watchers: changes::Watchers::new(),
             metrics: Metrics::new(),
+            rendered: annotations::rendered(),
         };
         service.sweep().await?;
         Ok(Arc::new(service))

@@ -32,28 +32,45 @@ pub(super) fn sweep(tx: &Transaction) -> anyhow::Result<Vec<Ended>> {
     }
 }
 
+/// What the clock says of all locks.
+struct Due {
+    now: DateTime<Utc>,
+    /// The last sign of life.
+    alive_at: DateTime<Utc>,
+    /// When the first lock lapses.
+    first: Option<DateTime<Utc>>,
+}
+
+fn due(tx: &Transaction) -> anyhow::Result<Due> {
+    let sql = format!("SELECT {NOW}, alive_at, (SELECT min(expires_at) FROM image_locks) FROM server");
+    let due = tx.prepare_cached(&sql)?.query_row([], |row| {
+        Ok(Due {
+            now: row.get::<_, Millis>(0)?.0,
+            alive_at: row.get::<_, Millis>(1)?.0,
+            first: row.get::<_, Option<Millis>>(2)?.map(|first| first.0),
+        })
+    })?;
+    Ok(due)
+}
+
 /// The instant, once an outage is made up for and what has lapsed by then is ended. Whatever grants a lock must settle
 /// first, so that the new lock is not made up to for the quiet time before it.
 pub(super) fn settle(tx: &Transaction) -> anyhow::Result<(DateTime<Utc>, Vec<Ended>)> {
-    let sql = format!("SELECT {NOW}, alive_at, (SELECT min(expires_at) FROM image_locks) FROM server");
-    let (now, alive_at, first_due): (Millis, Millis, Option<Millis>) = tx
-        .prepare_cached(&sql)?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let now = now.0;
-    if let Some(away) = outage(alive_at.0, now) {
+    let Due { now, alive_at, first } = due(tx)?;
+    if let Some(away) = outage(alive_at, now) {
         tx.execute(
             "UPDATE image_locks SET expires_at = expires_at + ?2 WHERE expires_at > ?1",
-            params![alive_at, away.num_milliseconds()],
+            params![Millis(alive_at), away.num_milliseconds()],
         )?;
         tx.execute(
             "UPDATE lock_counters SET held_until = held_until + ?2 WHERE held_until > ?1",
-            params![alive_at, away.num_milliseconds()],
+            params![Millis(alive_at), away.num_milliseconds()],
         )?;
     }
-    if (now - alive_at.0).abs() >= SIGN_OF_LIFE {
+    if (now - alive_at).abs() >= SIGN_OF_LIFE {
         tx.execute("UPDATE server SET alive_at = ?1", [Millis(now)])?;
     }
-    if first_due.is_none_or(|due| due.0 > now) {
+    if first.is_none_or(|due| due > now) {
         return Ok((now, Vec::new()));
     }
     let lapsed: Vec<(ImageKey, Millis)> = tx
@@ -192,6 +209,19 @@ fn found(tx: &Transaction, key: &ImageKey) -> anyhow::Result<Option<Lock>> {
     Ok(ask
         .query_row([key.project.as_str(), key.image.as_str()], lock_of)
         .optional()?)
+}
+
+/// The live locks for a member, unless something must be settled before anyone looks.
+pub(super) fn settled(
+    tx: &Transaction,
+    project: &ProjectId,
+    reader: UserId,
+) -> anyhow::Result<Option<Option<Vec<Lock>>>> {
+    let Due { now, alive_at, first } = due(tx)?;
+    if outage(alive_at, now).is_some() || first.is_some_and(|due| due <= now) {
+        return Ok(None);
+    }
+    if_member(tx, project, reader, || live_locks(tx, project, now)).map(Some)
 }
 
 pub(super) fn locks(

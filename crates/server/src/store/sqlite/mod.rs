@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -47,9 +47,8 @@ const IDLE_READERS: usize = 4;
 
 /// A store in one SQLite file. Several processes may share it.
 pub struct SqliteStore {
-    path: PathBuf,
     writer: Writer,
-    readers: Mutex<Vec<Connection>>,
+    readers: Arc<Readers>,
 }
 
 impl SqliteStore {
@@ -64,9 +63,11 @@ impl SqliteStore {
     fn start(path: &Path, mut connection: Connection) -> anyhow::Result<Self> {
         accounts::ensure_identity(&mut connection).context("cannot write to the database")?;
         Ok(Self {
-            path: path.to_owned(),
             writer: Writer::start(connection)?,
-            readers: Mutex::new(Vec::new()),
+            readers: Arc::new(Readers {
+                path: path.to_owned(),
+                idle: Mutex::default(),
+            }),
         })
     }
 
@@ -78,29 +79,22 @@ impl SqliteStore {
         self.writer.write(work).await
     }
 
+    /// Reads as much as it takes, on a thread that may be kept busy.
     async fn read<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Transaction) -> anyhow::Result<T> + Send + 'static,
     {
-        let idle = self.idle_readers().pop();
-        let path = self.path.clone();
-        let run = move || {
-            let mut reader = match idle {
-                Some(reader) => reader,
-                None => connect(&path)?,
-            };
-            let outcome = in_transaction(&mut reader, TransactionBehavior::Deferred, work);
-            anyhow::Ok((reader, outcome))
-        };
-        let (reader, outcome) = tokio::task::spawn_blocking(run)
+        let readers = Arc::clone(&self.readers);
+        tokio::task::spawn_blocking(move || readers.read(work))
             .await
-            .map_err(|panic| StoreError::Failed(panic.into()))??;
-        let mut readers = self.idle_readers();
-        if readers.len() < IDLE_READERS {
-            readers.push(reader);
-        }
-        Ok(outcome?)
+            .map_err(|panic| StoreError::Failed(panic.into()))?
+    }
+
+    /// Reads a row or two, here and now: in a database that is written to by one process at a time and never locks its
+    /// readers out, that takes less than the way to another thread and back.
+    fn look<T>(&self, work: impl FnOnce(&Transaction) -> anyhow::Result<T>) -> Result<T> {
+        self.readers.read(work)
     }
 
     /// Reads a project's things for a member of it, and nothing for a stranger.
@@ -113,11 +107,33 @@ impl SqliteStore {
         self.read(move |tx| projects::if_member(tx, &project, reader, || work(tx, &project)))
             .await
     }
+}
 
-    fn idle_readers(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.readers
+/// Connections that read.
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle
             .lock()
             .expect("nothing panics while it holds the list of readers")
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Transaction) -> anyhow::Result<T>) -> Result<T> {
+        let idle = self.idle().pop();
+        let mut reader = match idle {
+            Some(reader) => reader,
+            None => connect(&self.path)?,
+        };
+        let outcome = in_transaction(&mut reader, TransactionBehavior::Deferred, work);
+        let mut idle = self.idle();
+        if idle.len() < IDLE_READERS {
+            idle.push(reader);
+        }
+        Ok(outcome?)
     }
 }
 
@@ -171,7 +187,7 @@ fn store_error(code: Option<ErrorCode>, error: anyhow::Error) -> StoreError {
 #[async_trait]
 impl Store for SqliteStore {
     async fn identity(&self) -> Result<Identity> {
-        self.read(accounts::identity).await
+        self.look(accounts::identity)
     }
 
     async fn add_user(&self, user: NewUser) -> Result<Added<User>> {
@@ -179,12 +195,11 @@ impl Store for SqliteStore {
     }
 
     async fn account(&self, email: &str) -> Result<Option<Account>> {
-        let email = email.to_owned();
-        self.read(move |tx| accounts::account(tx, &email)).await
+        self.look(|tx| accounts::account(tx, email))
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>> {
-        self.read(move |tx| accounts::user(tx, id)).await
+        self.look(|tx| accounts::user(tx, id))
     }
 
     async fn rehash_password(&self, user: UserId, before: String, after: String) -> Result<()> {
@@ -258,8 +273,7 @@ impl Store for SqliteStore {
     }
 
     async fn role(&self, project: &ProjectId, user: UserId) -> Result<Option<Role>> {
-        let project = project.clone();
-        self.read(move |tx| projects::role(tx, &project, user)).await
+        self.look(|tx| projects::role(tx, project, user))
     }
 
     async fn owner(&self, project: &ProjectId) -> Result<Option<User>> {
@@ -311,9 +325,7 @@ impl Store for SqliteStore {
     }
 
     async fn image(&self, key: &ImageKey, reader: UserId) -> Result<Option<(Presence, Option<Image>)>> {
-        let image = key.clone();
-        self.read_as_member(&key.project, reader, move |tx, _| images::image(tx, &image))
-            .await
+        self.look(|tx| projects::if_member(tx, &key.project, reader, || images::image(tx, key)))
     }
 
     async fn delete_image(&self, key: &ImageKey, by: UserId, may: Authorise) -> Result<Permitted<Deletion>> {
@@ -328,9 +340,15 @@ impl Store for SqliteStore {
         reader: UserId,
         known: Option<i64>,
     ) -> Result<Option<AnnotationsRead>> {
-        let key = key.clone();
-        self.read(move |tx| saves::annotations(tx, &key, reader, known))
-            .await
+        let image = match self.look(|tx| saves::place(tx, key, reader))? {
+            None => return Ok(None),
+            Some((Presence::Live, revision)) if known == Some(revision) => {
+                return Ok(Some(AnnotationsRead::Unchanged));
+            }
+            Some((Presence::Live, _)) => key.clone(),
+            Some((gone, _)) => return Ok(Some(AnnotationsRead::Missing(gone))),
+        };
+        self.read(move |tx| saves::annotations(tx, &image, reader)).await
     }
 
     async fn history(&self, id: &AnnotationId, reader: UserId) -> Result<Option<Vec<AnnotationVersion>>> {
@@ -344,6 +362,11 @@ impl Store for SqliteStore {
     }
 
     async fn locks(&self, project: &ProjectId, reader: UserId) -> Result<(Option<Vec<Lock>>, Vec<Ended>)> {
+        let asked = project.clone();
+        let settled = self.read(move |tx| locks::settled(tx, &asked, reader)).await?;
+        if let Some(locks) = settled {
+            return Ok((locks, Vec::new()));
+        }
         let project = project.clone();
         self.write(move |tx| locks::locks(tx, &project, reader)).await
     }
@@ -389,8 +412,7 @@ impl Store for SqliteStore {
     }
 
     async fn newest_change(&self, project: &ProjectId) -> Result<Cursor> {
-        let project = project.clone();
-        self.read(move |tx| changes::newest(tx, &project)).await
+        self.look(|tx| changes::newest(tx, project))
     }
 
     async fn tidy(&self, kept: Kept) -> Result<usize> {

@@ -74,15 +74,15 @@ pub(super) fn stored(tx: &Transaction, id: &AnnotationId) -> anyhow::Result<Opti
     Ok(found)
 }
 
-pub(super) fn annotations(
+/// Whether an image is there, and its revision, for a member.
+pub(super) fn place(
     tx: &Transaction,
     key: &ImageKey,
     reader: UserId,
-    known: Option<i64>,
-) -> anyhow::Result<Option<AnnotationsRead>> {
-    let image: Option<(Option<i64>, Option<i64>)> = tx
+) -> anyhow::Result<Option<(Presence, i64)>> {
+    let found: Option<(Option<i64>, bool)> = tx
         .prepare_cached(
-            "SELECT revision, deleted_at FROM members
+            "SELECT revision, deleted_at IS NOT NULL FROM members
              LEFT JOIN images ON images.project_id = members.project_id AND images.id = ?2
              WHERE members.project_id = ?1 AND members.user_id = ?3",
         )?
@@ -91,12 +91,22 @@ pub(super) fn annotations(
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
-    Ok(match image {
+    Ok(found.map(|found| match found {
+        (None, _) => (Presence::Absent, 0),
+        (Some(revision), true) => (Presence::Deleted, revision),
+        (Some(revision), false) => (Presence::Live, revision),
+    }))
+}
+
+pub(super) fn annotations(
+    tx: &Transaction,
+    key: &ImageKey,
+    reader: UserId,
+) -> anyhow::Result<Option<AnnotationsRead>> {
+    Ok(match place(tx, key, reader)? {
         None => None,
-        Some((None, _)) => Some(AnnotationsRead::Missing(Presence::Absent)),
-        Some((_, Some(_))) => Some(AnnotationsRead::Missing(Presence::Deleted)),
-        Some((Some(revision), None)) if known == Some(revision) => Some(AnnotationsRead::Unchanged),
-        Some((Some(revision), None)) => Some(AnnotationsRead::Rendered(render(tx, key, revision)?)),
+        Some((Presence::Live, revision)) => Some(AnnotationsRead::Rendered(render(tx, key, revision)?)),
+        Some((gone, _)) => Some(AnnotationsRead::Missing(gone)),
     })
 }
 
