@@ -4,6 +4,7 @@
 
 mod packages;
 mod repository;
+mod schemathesis;
 mod setup;
 mod shell;
 mod suites;
@@ -14,7 +15,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use packages::{ALL, BUILD};
+use packages::{ALL, BUILD, DATABASE, FUZZING};
 use repository::Repository;
 use shell::{run, say};
 use suites::Suites;
@@ -63,6 +64,11 @@ const TASKS: &[Task] = &[
         run: generate,
     },
     Task {
+        usage: "schemathesis [-- ARGUMENTS]",
+        does: "go at a real server with requests made up from openapi.json",
+        run: fuzz,
+    },
+    Task {
         usage: "setup",
         does: "only install what the others need and is missing",
         run: set_up,
@@ -95,7 +101,7 @@ fn main() -> ExitCode {
 fn list() {
     println!("cargo xtask …");
     for task in TASKS {
-        println!("  {:<24} {}", task.usage, task.does);
+        println!("  {:<28} {}", task.usage, task.does);
     }
 }
 
@@ -114,7 +120,7 @@ fn start(repository: &Repository, arguments: &[String]) -> Result<()> {
     say("starting the app");
     // In place of this program, so that signals reach the app itself.
     let error = Command::new(repository.program("lockstep"))
-        .args(for_the_app(arguments))
+        .args(after_the_dashes(arguments))
         .exec();
     Err(error).context("starting the app")
 }
@@ -126,7 +132,7 @@ fn develop(repository: &Repository, arguments: &[String]) -> Result<()> {
     let mut tauri = Command::new(repository.ui().join("node_modules/.bin/tauri"));
     tauri
         .args(["dev", "--", "--"])
-        .args(for_the_app(arguments))
+        .args(after_the_dashes(arguments))
         .current_dir(repository.root());
     run(&mut tauri)
 }
@@ -140,7 +146,20 @@ fn test(repository: &Repository, arguments: &[String]) -> Result<()> {
         suites::check(repository, &mut suites)?;
         suites::test_window(repository, &mut suites)?;
     }
-    suites::test_rust(repository, &mut suites, filter)
+    suites::test_rust(repository, &mut suites, filter)?;
+    match filter {
+        Some(_) => Ok(()),
+        None => suites.time("the server: schemathesis", || schemathesis::go(repository, &[])),
+    }
+}
+
+fn fuzz(repository: &Repository, arguments: &[String]) -> Result<()> {
+    setup::set_up(repository, &[DATABASE, FUZZING])?;
+    say("building the server");
+    run(repository
+        .cargo("build")
+        .args(["--package", "lockstep-server", "--bins"]))?;
+    schemathesis::go(repository, after_the_dashes(arguments))
 }
 
 fn check(repository: &Repository, _: &[String]) -> Result<()> {
@@ -220,7 +239,7 @@ fn require_display() -> Result<()> {
 }
 
 /// What follows `--`, or everything when there is none.
-fn for_the_app(arguments: &[String]) -> &[String] {
+fn after_the_dashes(arguments: &[String]) -> &[String] {
     match arguments.split_first() {
         Some((dashes, rest)) if dashes == "--" => rest,
         _ => arguments,
@@ -232,10 +251,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_dashes_before_the_apps_arguments_may_be_left_out() {
+    fn the_dashes_before_the_arguments_may_be_left_out() {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(for_the_app(&words("-- --profile bob")), words("--profile bob"));
-        assert_eq!(for_the_app(&words("--profile bob")), words("--profile bob"));
-        assert!(for_the_app(&[]).is_empty());
+        assert_eq!(
+            after_the_dashes(&words("-- --profile bob")),
+            words("--profile bob")
+        );
+        assert_eq!(after_the_dashes(&words("--profile bob")), words("--profile bob"));
+        assert!(after_the_dashes(&[]).is_empty());
     }
 }

@@ -51,5 +51,10 @@ pub(crate) const DATABASE: Group = Group {
     packages: &["postgresql"],
 };
 
+pub(crate) const FUZZING: Group = Group {
+    purpose: "go at the server with schemathesis",
+    packages: &["python3-venv"],
+};
+
 /// Everything.
-pub(crate) const ALL: &[Group] = &[BUILD, STAGE, HANDS, BROWSER, DATABASE];
+pub(crate) const ALL: &[Group] = &[BUILD, STAGE, HANDS, BROWSER, DATABASE, FUZZING];

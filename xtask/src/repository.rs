@@ -32,6 +32,11 @@ impl Repository {
         &self.root
     }
 
+    /// What builds leave.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
     pub(crate) fn ui(&self) -> PathBuf {
         self.root.join("ui")
     }

@@ -19,9 +19,13 @@ impl Suites {
     }
 
     pub(crate) fn run(&mut self, name: &'static str, command: &mut Command) -> Result<()> {
+        self.time(name, || run(command))
+    }
+
+    pub(crate) fn time(&mut self, name: &'static str, part: impl FnOnce() -> Result<()>) -> Result<()> {
         say(name);
         let started = Instant::now();
-        let outcome = run(command);
+        let outcome = part();
         self.took.push((name, started.elapsed()));
         outcome.with_context(|| format!("in: {name}"))
     }

@@ -57,6 +57,7 @@ pub struct AcquireRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<ClientId>,
     /// The asker's machine, for people.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 100))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
     /// End the other window's lock (or, for owner and manager, anyone's) in the same step.

@@ -21,6 +21,7 @@ pub(super) struct Since {
     /// The last page's `next`; the beginning when left out.
     since: Option<Cursor>,
     /// Changes of one page; more than 1000 are never sent.
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64)]
     limit: Option<u32>,
 }
 

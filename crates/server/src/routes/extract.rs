@@ -89,6 +89,14 @@ pub(super) fn unreadable(status: StatusCode, why: String) -> RefusalDetail {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
+    // serde would take a list of a struct's fields in their order for the struct.
+    if bytes
+        .trim_ascii_start()
+        .first()
+        .is_some_and(|first| *first != b'{')
+    {
+        return Err(invalid("The request cannot be read: it is no JSON object.").into());
+    }
     Ok(serde_json::from_slice(bytes)
         .map_err(|fault| invalid(format!("The request cannot be read: {fault}.")))?)
 }

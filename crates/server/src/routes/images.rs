@@ -22,6 +22,7 @@ pub(super) struct Page {
     /// The last page's `next`; the beginning when left out.
     after: Option<String>,
     /// Images of one page; more than 2000 are never sent.
+    #[param(value_type = Option<i64>, minimum = 0, maximum = 4_294_967_295_i64)]
     limit: Option<u32>,
 }
 

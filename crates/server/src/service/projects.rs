@@ -15,6 +15,7 @@ pub struct ProjectFields {
     #[serde(default)]
     pub id: Option<ProjectId>,
     /// As people see it.
+    #[schema(min_length = 1, max_length = 200)]
     pub name: String,
     /// Annotators may change what others drew.
     #[serde(default)]
@@ -49,9 +50,11 @@ pub struct LabelFields {
     pub id: Option<LabelId>,
     /// As people see it.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 200)]
     pub name: Option<String>,
     /// `#rrggbb`.
     #[serde(default)]
+    #[schema(pattern = "^#[0-9a-fA-F]{6}$")]
     pub color: Option<String>,
     /// A digit key.
     #[serde(default)]
