@@ -50,6 +50,9 @@ pub(crate) enum Command {
     /// Accounts.
     #[command(subcommand)]
     User(User),
+    /// Tokens for scripts.
+    #[command(subcommand)]
+    Token(Token),
     /// Projects.
     #[command(subcommand)]
     Project(Project),
@@ -204,6 +207,34 @@ pub(crate) enum User {
         /// May administer the server.
         #[arg(long)]
         admin: bool,
+    },
+    /// Give an account another password, read from standard input; whoever is signed in to it is signed out.
+    Password {
+        /// What one signs in with.
+        #[arg(long)]
+        email: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Token {
+    /// Make a token for a script and print it: the only time it is shown.
+    #[command(
+        after_help = "The script sends it as `Authorization: Bearer lsk_…`, and may do what its user may."
+    )]
+    Add {
+        /// Whose token it is.
+        #[arg(long)]
+        email: String,
+        /// What it is for, as its user will know it again.
+        #[arg(long)]
+        name: String,
+        /// It may change things, too; else it is for reading alone.
+        #[arg(long)]
+        write: bool,
+        /// How long it is good for: 90d, 12h; for ever when left out.
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        expires_in: Option<Duration>,
     },
 }
 

@@ -22,7 +22,7 @@ mod tls;
 pub use blobs::Blobs;
 pub use service::Service;
 pub use serving::{Front, serve_service};
-pub use settings::Settings;
+pub use settings::{Attempts, PasswordWork, Settings};
 pub use store::Store;
 pub use tls::Tls;
 

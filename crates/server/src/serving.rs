@@ -133,9 +133,10 @@ pub async fn serve_service(
 async fn keep_house(service: Arc<Service>, tls: Option<Arc<Tls>>) {
     let every = service.settings().sweep_every;
     repeat(every, || async {
-        // Both have logged what is worth it; the next round tries again.
+        // Each has logged what is worth it; the next round tries again.
         let _ = service.sweep().await;
         let _ = service.look_for_news().await;
+        let _ = service.look_for_ended().await;
         if let Some(tls) = &tls {
             tls.refresh().await;
         }

@@ -1,10 +1,38 @@
 //! What an operator or a test may choose.
 
+use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use lockstep_wire::locks::{DEFAULT_HEARTBEAT_MS, DEFAULT_LEASE_MS};
 
-/// Every length of time and every limit the server goes by.
+/// What it costs to hash a password, for us and for whoever guesses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordWork {
+    /// Memory to be gone over.
+    pub memory_kib: u32,
+    /// How often.
+    pub passes: u32,
+}
+
+impl PasswordWork {
+    /// For tests, which make more accounts than people do.
+    pub const LEAST: Self = Self {
+        memory_kib: 8,
+        passes: 1,
+    };
+}
+
+/// How often something may be tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempts {
+    /// This often at once.
+    pub at_once: NonZeroU32,
+    /// And from then on once in this while.
+    pub then_every: Duration,
+}
+
+/// What the server goes by.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// How long a lock lasts unless renewed.
@@ -17,6 +45,14 @@ pub struct Settings {
     pub access_token: Duration,
     /// How long someone stays signed in without using the program.
     pub refresh_token: Duration,
+    /// What it costs to hash a password.
+    pub password_work: PasswordWork,
+    /// How often one may try to sign in to the same account.
+    pub attempts_per_account: Attempts,
+    /// How often one may try to sign in from the same address.
+    pub attempts_per_address: Attempts,
+    /// Reverse proxies: where one of them is the peer, the address is what it says in `X-Forwarded-For`.
+    pub trusted_proxies: Vec<IpAddr>,
     /// How often lapsed locks are looked for: a vanished holder's image is free within the lease and one of these.
     pub sweep_every: Duration,
     /// How often a silent event stream shows that it is alive.
@@ -39,6 +75,21 @@ impl Default for Settings {
             force_hold: Duration::from_secs(30),
             access_token: Duration::from_secs(15 * 60),
             refresh_token: Duration::from_secs(90 * 24 * 60 * 60),
+            password_work: PasswordWork {
+                memory_kib: 64 << 10,
+                passes: 3,
+            },
+            // Three thousand guesses a day at one account get nowhere, and nobody who mistypes waits for long.
+            attempts_per_account: Attempts {
+                at_once: NonZeroU32::new(10).expect("not zero"),
+                then_every: Duration::from_secs(30),
+            },
+            // A whole office may be behind one address, and come in at nine.
+            attempts_per_address: Attempts {
+                at_once: NonZeroU32::new(100).expect("not zero"),
+                then_every: Duration::from_secs(1),
+            },
+            trusted_proxies: Vec::new(),
             sweep_every: Duration::from_secs(1),
             keep_alive_every: Duration::from_secs(10),
             header_time: Duration::from_secs(30),

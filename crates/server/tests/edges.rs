@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use world::{
     Engine, IMAGE, OTHER_IMAGE, PROJECT, Person, World, answer, boxed, error, events, millis, picture, quick,
-    until,
+    tinted_picture, until,
 };
 
 on_every_engine![
@@ -494,7 +494,7 @@ async fn images_are_uploaded_listed_and_fetched_once(engine: Engine) {
         )
         .await
     };
-    let (status, image) = upload(&olga, "new.png", picture()).await;
+    let (status, image) = upload(&olga, "new.png", tinted_picture(7)).await;
     assert_eq!(
         (status, &image["width"], &image["height"]),
         (201, &json!(32), &json!(20))

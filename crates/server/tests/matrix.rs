@@ -12,7 +12,7 @@ use bytes::Bytes;
 use lockstep_server::Settings;
 use lockstep_server::service::{Service, Upload};
 use lockstep_server::store::Added;
-use lockstep_wire::{ImageId, ProjectId, Role, UserId, routes as at};
+use lockstep_wire::{ImageId, NewToken, ProjectId, Role, TokenScope, UserId, routes as at};
 use reqwest::Method;
 use serde_json::{Value, json};
 use world::{Engine, IMAGE, PROJECT, Person, World, boxed, picture};
@@ -49,6 +49,10 @@ fn rows() -> Vec<Row> {
         (M::POST,   at::LOGOUT,            [204,   204,   204,   204,   204,   204,   204,   204]),
         (M::GET,    at::ME,                [401,   200,   200,   200,   200,   200,   200,   200]),
 
+        (M::GET,    at::TOKENS,            [401,   200,   200,   200,   200,   200,   200,   200]),
+        (M::POST,   at::TOKENS,            [401,   201,   201,   201,   201,   201,   201,   201]),
+        (M::DELETE, at::TOKEN,             [401,   204,   204,   204,   204,   204,   204,   204]),
+
         (M::POST,   at::ACQUIRE,           [401,   404,   403,   200,   403,   200,   200,   404]),
         (M::GET,    at::LOCKS,             [401,   404,   200,   200,   200,   200,   200,   404]),
         (M::DELETE, at::LOCK,              [401,   404,   200,   200,   200,   200,   200,   404]),
@@ -82,6 +86,9 @@ fn rows() -> Vec<Row> {
 
         (M::GET,    at::CHANGES,           [401,   404,   200,   200,   200,   200,   200,   404]),
         (M::GET,    at::EVENTS,            [401,   404,   200,   200,   200,   200,   200,   404]),
+
+        // The last: it ends the other sessions of whoever does it.
+        (M::POST,   at::PASSWORD,          [401,   204,   204,   204,   204,   204,   204,   204]),
     ]
 }
 
@@ -223,6 +230,7 @@ impl Stage {
                 "{aid}" => self.annotation().await,
                 "{lid}" => self.label(&fresh).await,
                 "{uid}" => self.member().await,
+                "{tid}" => self.token(who).await,
                 other => panic!("{route}: nothing to put in place of {other}"),
             });
         }
@@ -239,6 +247,10 @@ impl Stage {
                 };
                 body = Some(json!({"refresh_token": token}));
             }
+            ("POST", at::PASSWORD) => {
+                body = Some(json!({"old_password": world::PASSWORD, "new_password": world::PASSWORD}));
+            }
+            ("POST", at::TOKENS) => body = Some(json!({"name": "nightly"})),
             ("POST", at::ACQUIRE) => {
                 body = Some(json!({"project_id": PROJECT, "image_id": self.image(&fresh).await}));
             }
@@ -317,6 +329,16 @@ impl Stage {
         let (status, body) = self.owner.call(Method::POST, &path, Some(label)).await;
         assert_eq!(status, 201, "{body}");
         id.to_owned()
+    }
+
+    async fn token(&self, of: &Person) -> String {
+        let new = NewToken {
+            name: "nightly".into(),
+            scope: TokenScope::ReadOnly,
+            expires_in: None,
+        };
+        let made = self.service().add_api_token(UserId(of.id), new).await;
+        made.expect("a token").about.id.to_string()
     }
 
     async fn member(&self) -> String {

@@ -38,18 +38,23 @@ fn done(data: &Path, arguments: &[&str]) -> String {
 
 fn add_user(data: &Path, name: &str) {
     let email = format!("{name}@example.org");
-    let mut child = program(data, &["user", "add", "--email", &email, "--name", name])
+    let arguments = ["user", "add", "--email", &email, "--name", name];
+    assert!(with_input(data, &arguments, "correct horse"));
+}
+
+/// Says the line on standard input. Whether it was done.
+fn with_input(data: &Path, arguments: &[&str], line: &str) -> bool {
+    let mut child = program(data, arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
         .expect("the program starts");
-    child
-        .stdin
-        .take()
-        .expect("a pipe")
-        .write_all(b"correct horse\n")
+    let mut input = child.stdin.take().expect("a pipe");
+    input
+        .write_all(format!("{line}\n").as_bytes())
         .expect("it listens");
-    assert!(child.wait().expect("an end").success());
+    drop(input);
+    child.wait().expect("an end").success()
 }
 
 fn serve(data: &Path, more: &[&str]) -> Serving {
@@ -268,6 +273,43 @@ async fn an_operator_sets_a_project_up_beside_a_running_server() {
         (&page["images"][0]["id"], &page["images"][1]["id"]),
         (&json!("a.png"), &json!("north/a.png"))
     );
+}
+
+#[tokio::test]
+async fn an_operator_gives_someone_another_password_and_a_script_a_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    add_user(data, "ann");
+    let serving = serve(data, &[]);
+    let ann = world::Person::sign_in(&serving.url, "ann").await;
+    let me = routes::path(routes::ME, &[]);
+    assert_eq!(ann.get(&me).await.0, 200);
+
+    let token = ["token", "add", "--email", "ann@example.org", "--name", "nightly"];
+    let made = done(data, &[&token[..], &["--write", "--expires-in", "1h"]].concat());
+    let script = world::Person {
+        token: made.trim().into(),
+        ..ann.at("script")
+    };
+    assert_eq!(script.get(&me).await.0, 200);
+    let nobodys = ["token", "add", "--email", "nobody@example.org", "--name", "n"];
+    assert_eq!(run(data, &nobodys).status.code(), Some(1));
+
+    let change = |password: &str| {
+        let arguments = ["user", "password", "--email", "ann@example.org"];
+        with_input(data, &arguments, password)
+    };
+    assert!(!change("short"));
+    assert!(change("a better one"));
+    until(async || (ann.get(&me).await.0 == 401).then_some(())).await;
+    assert_eq!(script.get(&me).await.0, 200, "a script's token is another key");
+    let login = async |password: &str| {
+        let login = json!({"email": "ann@example.org", "password": password});
+        let path = routes::path(routes::LOGIN, &[]);
+        ann.call(Method::POST, &path, Some(login)).await.0
+    };
+    assert_eq!(login("correct horse").await, 401);
+    assert_eq!(login("a better one").await, 200);
 }
 
 #[test]

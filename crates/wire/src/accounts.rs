@@ -44,6 +44,7 @@ pub struct RefreshRequest {
 
 /// `POST /auth/logout`.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogoutRequest {
     /// One that this session was given.
     pub refresh_token: String,
@@ -54,6 +55,7 @@ pub struct LogoutRequest {
 
 /// `POST /auth/password`.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasswordChange {
     /// As it is.
     pub old_password: String,
@@ -63,6 +65,7 @@ pub struct PasswordChange {
 
 /// What a token may be used for; the user's own roles bound it as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TokenScope {
     /// Looking.
@@ -73,6 +76,7 @@ pub enum TokenScope {
 
 /// `POST /auth/tokens`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewToken {
     /// What it is for, as its owner will know it again.
     pub name: String,
@@ -92,6 +96,7 @@ impl NewToken {
 
 /// A token made for a script, as it is listed: without the token itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ApiToken {
     /// What it is deleted by.
     pub id: TokenId,
@@ -109,6 +114,7 @@ pub struct ApiToken {
 
 /// What `POST /auth/tokens` is answered with.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MadeToken {
     /// For `Authorization: Bearer`. It is shown here and never again.
     pub token: String,

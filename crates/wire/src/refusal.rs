@@ -78,7 +78,11 @@ pub enum Refusal {
     /// 413: larger than the server takes.
     TooLarge,
     /// 429: too often; see `Retry-After`.
-    TooManyRequests,
+    TooManyRequests {
+        /// Seconds; the header says the same.
+        #[serde(default)]
+        retry_after: u64,
+    },
     /// 503: not now; see `Retry-After`.
     Unavailable,
     /// 500: the server's own fault.
@@ -98,7 +102,7 @@ impl Refusal {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
-            Self::TooManyRequests => 429,
+            Self::TooManyRequests { .. } => 429,
             Self::Unavailable => 503,
             Self::Internal => 500,
         }

@@ -81,7 +81,7 @@ fn decide_failure(status: StatusCode, later: Option<Duration>, body: &[u8]) -> A
         // A proxy before the server may say "later" in its own words; the header is the contract's.
         (_, Some(retry_after)) if is_busy => ApiError::Later { retry_after },
         (Some(detail), _) => match detail.refusal {
-            Refusal::TooManyRequests | Refusal::Unavailable => ApiError::Later {
+            Refusal::TooManyRequests { .. } | Refusal::Unavailable => ApiError::Later {
                 retry_after: LATER_DEFAULT,
             },
             // The server's own fault says nothing about the request: it may be sent again.

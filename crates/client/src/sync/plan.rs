@@ -166,9 +166,10 @@ pub(super) fn decide_fate(write: &Write, answer: Answer<Success>) -> Fate {
             by: by.map(|by| by.user_name),
         },
         Refusal::KeyReused => Fate::Rekey,
-        Refusal::Unauthorized | Refusal::TooManyRequests | Refusal::Unavailable | Refusal::Internal => {
-            Fate::Unanswered
-        }
+        Refusal::Unauthorized
+        | Refusal::TooManyRequests { .. }
+        | Refusal::Unavailable
+        | Refusal::Internal => Fate::Unanswered,
         Refusal::Invalid
         | Refusal::Forbidden
         | Refusal::NotFound

@@ -51,10 +51,11 @@ impl<T: Serialize> IntoResponse for Created<T> {
 
 /// A refusal under its status.
 pub(super) fn refused(detail: RefusalDetail) -> Response {
-    if matches!(detail.refusal, Refusal::TooManyRequests | Refusal::Unavailable) {
-        return later(detail, 1);
+    match detail.refusal {
+        Refusal::TooManyRequests { retry_after } => later(detail, retry_after),
+        Refusal::Unavailable => later(detail, 1),
+        _ => bare(detail),
     }
-    bare(detail)
 }
 
 fn later(detail: RefusalDetail, seconds: u64) -> Response {

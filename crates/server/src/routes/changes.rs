@@ -1,6 +1,7 @@
 //! The change feed, and events as they happen.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -14,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Server;
 use super::answer::Answered;
-use super::extract::{Asked, At, Caller, LastHeard};
+use super::extract::{Asked, At, Caller, LastHeard, Listener};
 
 #[derive(Deserialize, IntoParams, ToSchema)]
 pub(super) struct Since {
@@ -41,15 +42,17 @@ pub(super) async fn changes(
 
 pub(super) async fn events(
     State(server): State<Server>,
-    Caller(user): Caller,
+    Listener(listener): Listener,
     At(project): At<ProjectId>,
     LastHeard(last_heard): LastHeard,
 ) -> Answered<Response> {
-    let told = server.service.watch(user, project, last_heard).await?;
+    let told = server.service.watch(listener.user, project, last_heard).await?;
     let stopping = server.stopping.clone().cancelled_owned();
+    let over = Arc::clone(&server.service).until_over(listener);
     let events = stream::iter([Event::default().retry(come_back_after())])
         .chain(told.map(|event| event_of(&event)))
         .take_until(stopping)
+        .take_until(Box::pin(over))
         .map(Ok::<_, Infallible>);
     let keep_alive = KeepAlive::new().interval(server.service.settings().keep_alive_every);
     Ok(Sse::new(events).keep_alive(keep_alive).into_response())

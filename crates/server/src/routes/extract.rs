@@ -1,12 +1,13 @@
 //! What a request says, or the contract's refusal when it cannot be read.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::StatusCode;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use lockstep_wire::ids::IdFault;
 use lockstep_wire::{
     ClientId, Cursor, Generation, IdempotencyKey, Refusal, RefusalDetail, SaveContext, UserId, routes,
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 use super::Server;
 use super::answer::Failed;
 use super::entry::note_user;
+use crate::service::{Bearer, Intent, SessionId};
 
 /// Larger than any annotation drawn by hand; masks of huge images are the largest.
 pub(super) const JSON_LIMIT: usize = 16 << 20;
@@ -24,26 +26,96 @@ fn invalid(message: impl Into<String>) -> RefusalDetail {
     Refusal::Invalid.because(message)
 }
 
-/// Whoever the access token was given to.
+async fn bearer(parts: &Parts, server: &Server) -> Result<Bearer, Failed> {
+    let header = parts
+        .headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let token = header.and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    let token = token.ok_or_else(|| Refusal::Unauthorized.because("Please sign in."))?;
+    let intent = match parts.method {
+        Method::GET | Method::HEAD => Intent::Look,
+        _ => Intent::Change,
+    };
+    let bearer = server.service.authenticate(token, intent).await?;
+    note_user(bearer.user);
+    Ok(bearer)
+}
+
+/// Whoever the token was given to.
 pub(super) struct Caller(pub(super) UserId);
 
 impl FromRequestParts<Server> for Caller {
     type Rejection = Failed;
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Failed> {
-        let header = parts
-            .headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| {
-            let (scheme, token) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-        });
-        let token = token.ok_or_else(|| Refusal::Unauthorized.because("Please sign in."))?;
-        let user = server.service.authenticate(token)?;
-        note_user(user);
-        Ok(Self(user))
+        Ok(Self(bearer(parts, server).await?.user))
     }
+}
+
+/// A caller who stays: with the token, which may end before he goes.
+pub(super) struct Listener(pub(super) Bearer);
+
+impl FromRequestParts<Server> for Listener {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Failed> {
+        bearer(parts, server).await.map(Self)
+    }
+}
+
+/// A caller who signed in himself, at his own account: a script's token does not open it.
+pub(super) struct AtHome(pub(super) UserId, pub(super) SessionId);
+
+impl FromRequestParts<Server> for AtHome {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Failed> {
+        let bearer = bearer(parts, server).await?;
+        Ok(Self(bearer.user, bearer.session()?))
+    }
+}
+
+/// Where a request comes from, as far as that can be known.
+pub(super) struct ClientAddress(pub(super) Option<IpAddr>);
+
+impl FromRequestParts<Server> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let said = parts.headers.get_all("x-forwarded-for").iter();
+        let said: Vec<&str> = said.filter_map(|value| value.to_str().ok()).collect();
+        let trusted = &server.service.settings().trusted_proxies;
+        Ok(Self(peer.map(|peer| {
+            client_address(peer.0.ip(), &said.join(","), trusted)
+        })))
+    }
+}
+
+/// Each proxy writes behind the last comma whom it was asked by; only what a trusted one wrote is believed.
+fn client_address(peer: IpAddr, forwarded_for: &str, trusted: &[IpAddr]) -> IpAddr {
+    let mut address = peer.to_canonical();
+    let mut said = forwarded_for.rsplit(',');
+    while trusted.contains(&address) {
+        let Some(before) = said.next().and_then(|text| read_address(text.trim())) else {
+            break;
+        };
+        address = before.to_canonical();
+    }
+    address
+}
+
+/// With a port or without.
+fn read_address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let alone = bare.unwrap_or(text).parse();
+    alone
+        .or_else(|_| text.parse().map(|with_port: SocketAddr| with_port.ip()))
+        .ok()
 }
 
 /// A JSON body.
@@ -175,5 +247,46 @@ impl FromRequestParts<Server> for LastHeard {
     async fn from_request_parts(parts: &mut Parts, _: &Server) -> Result<Self, Infallible> {
         let id = parts.headers.get("last-event-id");
         Ok(Self(id.and_then(|id| id.to_str().ok()?.parse().ok()).map(Cursor)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_believed_from_a_trusted_proxy_alone() {
+        let address = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let client = |peer: &str, said: &str, trusted: &[&str]| {
+            let trusted: Vec<IpAddr> = trusted.iter().map(|one| address(one)).collect();
+            client_address(address(peer), said, &trusted).to_string()
+        };
+        let (proxy, inner) = ("10.0.0.1", "10.0.0.2");
+        assert_eq!(
+            client("192.0.2.7", "203.0.113.5", &[]),
+            "192.0.2.7",
+            "anyone can write that"
+        );
+        assert_eq!(
+            client("192.0.2.7", "203.0.113.5", &[proxy]),
+            "192.0.2.7",
+            "so can whoever goes round it"
+        );
+        assert_eq!(client(proxy, "203.0.113.5", &[proxy]), "203.0.113.5");
+        assert_eq!(
+            client(proxy, "198.51.100.1, 203.0.113.5", &[proxy]),
+            "203.0.113.5",
+            "what the client itself wrote is before the comma"
+        );
+        assert_eq!(
+            client(inner, "203.0.113.5, 10.0.0.1", &[proxy, inner]),
+            "203.0.113.5"
+        );
+        assert_eq!(client(proxy, "", &[proxy]), proxy);
+        assert_eq!(client(proxy, "unknown", &[proxy]), proxy);
+        assert_eq!(client(proxy, "203.0.113.5:4711", &[proxy]), "203.0.113.5");
+        assert_eq!(client(proxy, "[2001:db8::1]:4711", &[proxy]), "2001:db8::1");
+        assert_eq!(client(proxy, "[2001:db8::1]", &[proxy]), "2001:db8::1");
+        assert_eq!(client("::ffff:10.0.0.1", "203.0.113.5", &[proxy]), "203.0.113.5");
     }
 }

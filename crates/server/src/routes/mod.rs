@@ -73,8 +73,13 @@ fn operations() -> Vec<Operation> {
 
         post(at::LOGIN, Anyone, "Begins a session.", accounts::login).refuses(&[401, 429]),
         post(at::REFRESH, Anyone, "Exchanges a refresh token for new tokens.", accounts::refresh).refuses(&[401, 429]),
-        post(at::LOGOUT, Anyone, "Ends the session of a refresh token.", accounts::logout),
+        post(at::LOGOUT, Anyone, "Ends the session of a refresh token, or everywhere: every session of its user.", accounts::logout),
         get(at::ME, SignedIn, "Whose token this is.", accounts::me),
+        post(at::PASSWORD, SignedIn, "Changes one's password and ends one's other sessions.", accounts::change_password)
+            .refuses(&[429]),
+        get(at::TOKENS, SignedIn, "One's tokens for scripts.", accounts::tokens),
+        post(at::TOKENS, SignedIn, "Makes a token for a script; this answer alone shows it.", accounts::add_token),
+        delete(at::TOKEN, SignedIn, "Ends a token for a script.", accounts::delete_token).refuses(&[404]),
 
         post(at::ACQUIRE, Annotator, "Gives the image to the caller if it is free or his.", locks::acquire)
             .refuses(&[410]),

@@ -15,7 +15,7 @@ use axum::handler::Handler;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{NoContent, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use lockstep_wire::{AnnotationId, Cursor, Generation, ProjectId, RefusalBody, routes as at};
+use lockstep_wire::{AnnotationId, Cursor, Generation, ProjectId, RefusalBody, TokenId, routes as at};
 use serde::Serialize;
 use serde_json::json;
 use utoipa::openapi::extensions::ExtensionsBuilder;
@@ -32,7 +32,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Server;
 use super::answer::{Answered, Created};
-use super::extract::{Asked, At, Body, Caller, Context, LastHeard, OptionalBody};
+use super::extract::{
+    Asked, At, AtHome, Body, Caller, ClientAddress, Context, LastHeard, Listener, OptionalBody,
+};
 
 /// The name of the one way to sign in, in the document.
 pub(super) const BEARER: &str = "bearer";
@@ -127,6 +129,10 @@ impl Operation {
         };
         H::describe(&mut draft);
         draft.refuses(access.refusals());
+        // A token may be for reading alone.
+        if draft.operation.security.is_some() && !matches!(method, HttpMethod::Get) {
+            draft.refuses(&[403]);
+        }
         // The database may be busy, or the disk full; and nobody is without fault.
         draft.refuses(&[500, 503]);
         if !draft.operation.parameters.as_ref().is_none_or(Vec::is_empty) {
@@ -359,6 +365,24 @@ impl Takes for Caller {
     }
 }
 
+impl Takes for AtHome {
+    fn takes(draft: &mut Draft) {
+        Caller::takes(draft);
+        draft.refuses(&[403]);
+    }
+}
+
+impl Takes for Listener {
+    fn takes(draft: &mut Draft) {
+        Caller::takes(draft);
+    }
+}
+
+/// A proxy's header is between the server and the proxy.
+impl Takes for ClientAddress {
+    fn takes(_: &mut Draft) {}
+}
+
 impl<T: ToSchema> Takes for Body<T> {
     fn takes(draft: &mut Draft) {
         draft.body::<T>("application/json", Required::True);
@@ -423,7 +447,7 @@ macro_rules! one_place {
     };
 }
 
-one_place!(ProjectId, AnnotationId);
+one_place!(ProjectId, AnnotationId, TokenId);
 
 impl<A: ToSchema, B: ToSchema> Places for (A, B) {
     fn schemas(draft: &mut Draft) -> Vec<RefOr<Schema>> {

@@ -75,7 +75,7 @@ pub(super) async fn change_member(
 ) -> Answered<NoContent> {
     server
         .service
-        .change_role(user, &project, member, Some(change.role))
+        .change_member(user, &project, member, change.role)
         .await?;
     Ok(NoContent)
 }

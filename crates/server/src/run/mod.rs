@@ -43,6 +43,7 @@ pub(crate) async fn run(asked: Asked) -> Outcome {
         Command::Serve(serve) => serve::serve(&serve, &place).await?,
         Command::Migrate(command) => migrate(&command, &place).await?,
         Command::User(command) => users::run(command, &place).await?,
+        Command::Token(command) => users::token(command, &place).await?,
         Command::Project(command) => projects::project(command, &place).await?,
         Command::Member(command) => projects::member(command, &place).await?,
         Command::Label(command) => projects::label(command, &place).await?,

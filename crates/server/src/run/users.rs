@@ -1,10 +1,11 @@
-//! Accounts.
+//! Accounts, and tokens for scripts.
 
 use anyhow::{Context as _, bail};
 use lockstep_server::store::Added;
+use lockstep_wire::{NewToken, TokenScope};
 
 use super::open;
-use crate::cli::{Place, User};
+use crate::cli::{Place, Token, User};
 
 pub(super) async fn run(command: User, place: &Place) -> anyhow::Result<()> {
     match command {
@@ -16,7 +17,32 @@ pub(super) async fn run(command: User, place: &Place) -> anyhow::Result<()> {
             };
             println!("{}", user.id);
         }
+        User::Password { email } => {
+            let password = read_password()?;
+            open(place).await?.reset_password(&email, password).await?;
+        }
     }
+    Ok(())
+}
+
+pub(super) async fn token(command: Token, place: &Place) -> anyhow::Result<()> {
+    let Token::Add {
+        email,
+        name,
+        write,
+        expires_in,
+    } = command;
+    let request = NewToken {
+        name,
+        scope: if write {
+            TokenScope::ReadWrite
+        } else {
+            TokenScope::ReadOnly
+        },
+        expires_in: expires_in.map(|time| time.as_secs()),
+    };
+    let made = open(place).await?.add_token_of(&email, request).await?;
+    println!("{}", made.token);
     Ok(())
 }
 

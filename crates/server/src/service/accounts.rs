@@ -1,25 +1,55 @@
 //! Signing in, staying signed in, signing out.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use lockstep_wire::{Answer, ApiError, LoginRequest, Refusal, RefusalDetail, Tokens, User, UserId};
+use lockstep_wire::{
+    Answer, ApiError, ApiToken, LoginRequest, LogoutRequest, MadeToken, NewToken, PasswordChange, Refusal,
+    RefusalDetail, TokenId, TokenScope, Tokens, User, UserId,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 
-use super::{Service, check_text, internal};
+use super::passwords::check_password_rules;
+use super::{Service, check_text, forbidden, internal, invalid};
 use crate::blobs::hex;
-use crate::store::{Added, NewUser, TokenHash};
+use crate::store::{Account, Added, Credential, NewApiToken, NewUser, SessionId, TokenHash};
 
-/// Passwords hashed at one time: each takes a core and 19 MiB for tens of milliseconds.
-const HASHERS: usize = 2;
+/// Who asks, as his token shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bearer {
+    /// Whose token it is.
+    pub user: UserId,
+    /// Which token.
+    pub credential: Credential,
+    /// How long it will be good, unless it is ended before; for ever when there is none.
+    pub good_for: Option<Duration>,
+}
 
-/// How long a sign-in waits for its turn before it is asked to come again.
-const PATIENCE: Duration = Duration::from_secs(5);
+impl Bearer {
+    /// The session; scripts have none, and what concerns the account itself is not theirs to change.
+    pub fn session(&self) -> Answer<SessionId> {
+        match self.credential {
+            Credential::Session(session) => Ok(session),
+            Credential::ApiToken(_) => {
+                Err(forbidden("A token for scripts may not do this; please sign in.").into())
+            }
+        }
+    }
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// It changes nothing.
+    Look,
+    /// Anything else.
+    Change,
+}
 
 impl Service {
     /// Makes an account.
@@ -35,10 +65,7 @@ impl Service {
         if !email.contains('@') {
             return Err(super::invalid("This is not an email address.").into());
         }
-        if password.chars().count() < SHORTEST_PASSWORD {
-            let message = format!("A password needs at least {SHORTEST_PASSWORD} characters.");
-            return Err(super::invalid(message).into());
-        }
+        check_password_rules(&password, email)?;
         let password_hash = self.passwords.hash(password).await?;
         let user = NewUser {
             email: email.to_owned(),
@@ -49,45 +76,87 @@ impl Service {
         Ok(self.store.add_user(user).await?)
     }
 
-    /// Whether someone is who he says he is. The answer and its delay are the same for a wrong password and for an
+    /// Whether someone is who he says he is. The answer and the work are the same for a wrong password and for an
     /// account that does not exist.
     pub async fn check_password(&self, request: LoginRequest) -> Answer<User> {
-        let account = self.store.account(&request.email).await?;
-        let hash = account.as_ref().map(|account| account.password_hash.clone());
-        let right = self.passwords.verify(request.password, hash).await?;
-        match account {
-            Some(account) if right => Ok(account.user),
-            _ => Err(Refusal::Unauthorized
+        let LoginRequest { email, password } = request;
+        let account = self.store.account(&email).await?;
+        let hash = account.as_ref().map(|account| account.password_hash.as_str());
+        let right = self.passwords.verify(password.clone(), hash).await?;
+        let Some(Account { user, password_hash }) = account.filter(|_| right) else {
+            return Err(Refusal::Unauthorized
                 .because("Email or password is wrong.")
-                .into()),
+                .into());
+        };
+        if self.passwords.is_outdated(&password_hash) {
+            let better = self.passwords.hash(password).await?;
+            self.store.rehash_password(user.id, password_hash, better).await?;
         }
+        Ok(user)
     }
 
     /// Begins a session.
-    pub async fn login(&self, request: LoginRequest) -> Answer<Tokens> {
+    pub async fn login(&self, request: LoginRequest, from: Option<IpAddr>) -> Answer<Tokens> {
+        self.attempts.count(&request.email, from)?;
         let user = self.check_password(request).await?;
-        let (refresh_token, hash) = new_refresh_token()?;
-        self.store
+        let (refresh_token, hash) = new_token("")?;
+        let session = self
+            .store
             .begin_session(user.id, hash, self.settings.refresh_token)
             .await?;
-        self.tokens(user, refresh_token)
+        self.tokens(user, session, refresh_token)
     }
 
     /// Exchanges a refresh token for new tokens.
     pub async fn refresh(&self, refresh_token: &str) -> Answer<Tokens> {
-        let (next, next_hash) = new_refresh_token()?;
+        let (next, next_hash) = new_token("")?;
         let lifetime = self.settings.refresh_token;
-        let user = self
+        let proceeded = self
             .store
             .continue_session(token_hash(refresh_token), next_hash, lifetime)
             .await?;
-        let (_, user) = user.ok_or_else(sign_in)?;
-        self.tokens(user, next)
+        let (session, user) = proceeded.ok_or_else(sign_in)?;
+        self.tokens(user, session, next)
     }
 
-    /// Ends the session a refresh token belongs to.
-    pub async fn logout(&self, refresh_token: &str) -> Answer<()> {
-        self.store.end_session(token_hash(refresh_token), false).await?;
+    /// Ends the session a refresh token belongs to, or every session of its user.
+    pub async fn logout(&self, request: LogoutRequest) -> Answer<()> {
+        let token = token_hash(&request.refresh_token);
+        let ended = self.store.end_session(token, request.everywhere).await?;
+        self.end(ended.into_iter().map(Credential::Session));
+        Ok(())
+    }
+
+    /// Gives oneself another password, and ends one's other sessions.
+    pub async fn change_password(&self, user: UserId, here: SessionId, change: PasswordChange) -> Answer<()> {
+        let email = self.me(user).await?.email;
+        self.attempts.count(&email, None)?;
+        check_password_rules(&change.new_password, &email)?;
+        let login = LoginRequest {
+            email,
+            password: change.old_password,
+        };
+        if let Err(error) = self.check_password(login).await {
+            return Err(match error {
+                // He is signed in; a client that reads 401 would sign him out.
+                ApiError::Refused(detail) if detail.refusal == Refusal::Unauthorized => {
+                    forbidden("The old password is wrong.").into()
+                }
+                other => other,
+            });
+        }
+        self.set_password(user, change.new_password, Some(here)).await
+    }
+
+    pub(super) async fn set_password(
+        &self,
+        user: UserId,
+        password: String,
+        keep: Option<SessionId>,
+    ) -> Answer<()> {
+        let hash = self.passwords.hash(password).await?;
+        let ended = self.store.set_password(user, hash, keep).await?;
+        self.end(ended.into_iter().map(Credential::Session));
         Ok(())
     }
 
@@ -96,14 +165,93 @@ impl Service {
         Ok(self.store.user(user).await?.ok_or_else(sign_in)?)
     }
 
-    /// Who an access token was given to.
-    pub fn authenticate(&self, access_token: &str) -> Answer<UserId> {
-        Ok(self.tokens.user(access_token).ok_or_else(sign_in)?)
+    /// Who a token was given to, and whether it is good for what is asked.
+    pub async fn authenticate(&self, token: &str, intent: Intent) -> Answer<Bearer> {
+        if token.starts_with(API_TOKEN) {
+            let good = self.store.use_api_token(token_hash(token)).await?;
+            let good = good.ok_or_else(sign_in)?;
+            if (good.scope, intent) == (TokenScope::ReadOnly, Intent::Change) {
+                return Err(forbidden("This token is for reading alone.").into());
+            }
+            return Ok(Bearer {
+                user: good.user,
+                credential: Credential::ApiToken(good.id),
+                good_for: good.expires_in,
+            });
+        }
+        let bearer = self.tokens.bearer(token).ok_or_else(sign_in)?;
+        match self.ended.has(bearer.credential) {
+            true => Err(sign_in().into()),
+            false => Ok(bearer),
+        }
     }
 
-    fn tokens(&self, user: User, refresh_token: String) -> Answer<Tokens> {
+    /// One's tokens for scripts.
+    pub async fn api_tokens(&self, user: UserId) -> Answer<Vec<ApiToken>> {
+        Ok(self.store.api_tokens(user).await?)
+    }
+
+    /// Makes a token for a script of one's own.
+    pub async fn add_api_token(&self, user: UserId, request: NewToken) -> Answer<MadeToken> {
+        check_text("The token's name", &request.name, 100)?;
+        let lifetime = request.expires_in.map(Duration::from_secs);
+        if lifetime.is_some_and(|lifetime| lifetime.is_zero() || lifetime > LONGEST_TOKEN_LIFE) {
+            return Err(
+                invalid("A token is good for a second at least, and for a hundred years at most.").into(),
+            );
+        }
+        let (token, hash) = new_token(API_TOKEN)?;
+        let new = NewApiToken {
+            user,
+            hash,
+            name: request.name,
+            scope: request.scope,
+            lifetime,
+        };
+        let about = self.store.add_api_token(new).await?;
+        Ok(MadeToken { token, about })
+    }
+
+    /// Ends one of one's tokens.
+    pub async fn delete_api_token(&self, user: UserId, id: TokenId) -> Answer<()> {
+        if !self.store.delete_api_token(user, id).await? {
+            return Err(Refusal::NotFound.because("There is no such token.").into());
+        }
+        self.end([Credential::ApiToken(id)]);
+        Ok(())
+    }
+
+    /// Learns what other servers on this database ended, and forgets attempts that count no more.
+    pub async fn look_for_ended(&self) -> Answer<()> {
+        self.attempts.prune();
+        // Whatever ended earlier has lapsed by itself.
+        let ended = self
+            .store
+            .ended_credentials(self.settings.access_token + CLOCKS_APART)
+            .await?;
+        self.end(ended);
+        Ok(())
+    }
+
+    /// From now on these are good for nothing here; whoever listens by one of them hears no more.
+    fn end(&self, ended: impl IntoIterator<Item = Credential>) {
+        let kept = self.settings.access_token + 2 * CLOCKS_APART;
+        self.ended.add(ended, Instant::now(), kept);
+    }
+
+    /// Until a token is good for nothing more.
+    pub async fn until_over(self: Arc<Self>, bearer: Bearer) {
+        let ended = self.ended.until(bearer.credential);
+        match bearer.good_for {
+            // The time is up, or it was ended before; either way it is over.
+            Some(left) => drop(tokio::time::timeout(left, ended).await),
+            None => ended.await,
+        }
+    }
+
+    fn tokens(&self, user: User, session: SessionId, refresh_token: String) -> Answer<Tokens> {
         Ok(Tokens {
-            access_token: self.tokens.issue(user.id)?,
+            access_token: self.tokens.issue(user.id, session)?,
             refresh_token,
             token_type: "bearer".into(),
             expires_in: self.settings.access_token.as_secs(),
@@ -112,17 +260,22 @@ impl Service {
     }
 }
 
-/// Length is what counts (NIST SP 800-63B).
-const SHORTEST_PASSWORD: usize = 8;
+/// What a token for scripts begins with, so that it is known for what it is where it should not be.
+const API_TOKEN: &str = "lsk_";
+
+const LONGEST_TOKEN_LIFE: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+
+/// The database's clock says when a session ended, this process's when an access token lapses.
+const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
 
 fn sign_in() -> RefusalDetail {
     Refusal::Unauthorized.because("Please sign in.")
 }
 
-fn new_refresh_token() -> Answer<(String, TokenHash)> {
+fn new_token(prefix: &str) -> Answer<(String, TokenHash)> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| internal(&error.into()))?;
-    let token = hex(&random);
+    let token = format!("{prefix}{}", hex(&random));
     let hash = token_hash(&token);
     Ok((token, hash))
 }
@@ -131,55 +284,29 @@ fn token_hash(token: &str) -> TokenHash {
     Sha256::digest(token).into()
 }
 
-/// Hashes and compares passwords, off the threads that serve requests and a few at a time.
-pub(super) struct Passwords {
-    permits: Semaphore,
-}
+/// What was ended before its time. An access token says on its own whose it is; this is what it cannot say.
+#[derive(Default)]
+pub(super) struct EndedCredentials(watch::Sender<HashMap<Credential, Instant>>);
 
-impl Passwords {
-    pub(super) fn new() -> Self {
-        Self {
-            permits: Semaphore::new(HASHERS),
-        }
+impl EndedCredentials {
+    fn has(&self, credential: Credential) -> bool {
+        self.0.borrow().contains_key(&credential)
     }
 
-    async fn hash(&self, password: String) -> Answer<String> {
-        self.run(move || Ok(Argon2::default().hash_password(password.as_bytes())?.to_string()))
-            .await
+    /// Forgets what was last added longer ago than `kept`.
+    fn add(&self, ended: impl IntoIterator<Item = Credential>, now: Instant, kept: Duration) {
+        self.0.send_if_modified(|known| {
+            known.retain(|_, since| now.duration_since(*since) <= kept);
+            let before = known.len();
+            known.extend(ended.into_iter().map(|ended| (ended, now)));
+            known.len() > before
+        });
     }
 
-    /// Against nothing, a password is wrong after as much work.
-    async fn verify(&self, password: String, hash: Option<String>) -> Answer<bool> {
-        self.run(move || match hash {
-            Some(hash) => {
-                let hash = PasswordHash::new(&hash)?;
-                Ok(Argon2::default()
-                    .verify_password(password.as_bytes(), &hash)
-                    .is_ok())
-            }
-            None => {
-                Argon2::default().hash_password(password.as_bytes())?;
-                Ok(false)
-            }
-        })
-        .await
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> argon2::password_hash::Result<T> + Send + 'static,
-    ) -> Answer<T> {
-        let busy = ApiError::Later {
-            retry_after: PATIENCE,
-        };
-        let turn = tokio::time::timeout(PATIENCE, self.permits.acquire())
-            .await
-            .map_err(|_| busy)?;
-        let _permit = turn.map_err(|closed| internal(&closed.into()))?;
-        let done = tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|panic| internal(&panic.into()))?;
-        done.map_err(|error| internal(&anyhow::anyhow!("a password could not be hashed: {error}")))
+    async fn until(&self, credential: Credential) {
+        let mut ended = self.0.subscribe();
+        // The sender is borrowed, so it is there.
+        drop(ended.wait_for(|ended| ended.contains_key(&credential)).await);
     }
 }
 
@@ -194,6 +321,8 @@ pub(super) struct AccessTokens {
 #[derive(Serialize, Deserialize)]
 struct Claims {
     sub: String,
+    /// The session.
+    sid: i64,
     iat: u64,
     exp: u64,
 }
@@ -210,10 +339,11 @@ impl AccessTokens {
         }
     }
 
-    fn issue(&self, user: UserId) -> Answer<String> {
+    fn issue(&self, user: UserId, session: SessionId) -> Answer<String> {
         let iat = jsonwebtoken::get_current_timestamp();
         let claims = Claims {
             sub: user.to_string(),
+            sid: session.0,
             iat,
             exp: iat + self.lifetime.as_secs(),
         };
@@ -221,9 +351,16 @@ impl AccessTokens {
             .map_err(|error| internal(&error.into()))
     }
 
-    fn user(&self, token: &str) -> Option<UserId> {
-        let token = jsonwebtoken::decode::<Claims>(token, &self.decode, &self.validation).ok()?;
-        token.claims.sub.parse().ok().map(UserId)
+    fn bearer(&self, token: &str) -> Option<Bearer> {
+        let Claims { sub, sid, exp, .. } = jsonwebtoken::decode(token, &self.decode, &self.validation)
+            .ok()?
+            .claims;
+        let left = exp.saturating_sub(jsonwebtoken::get_current_timestamp());
+        Some(Bearer {
+            user: sub.parse().ok().map(UserId)?,
+            credential: Credential::Session(SessionId(sid)),
+            good_for: Some(Duration::from_secs(left)),
+        })
     }
 }
 
@@ -232,13 +369,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_access_token_names_its_user_to_its_own_server_alone() {
+    fn an_access_token_names_its_user_and_session_to_its_own_server_alone() {
         let ours = AccessTokens::new(&[1; 32], Duration::from_secs(60));
         let theirs = AccessTokens::new(&[2; 32], Duration::from_secs(60));
-        let token = ours.issue(UserId(7)).expect("a token");
-        assert_eq!(ours.user(&token), Some(UserId(7)));
-        assert_eq!(theirs.user(&token), None);
-        assert_eq!(ours.user("not.a.token"), None);
+        let token = ours.issue(UserId(7), SessionId(3)).expect("a token");
+        let bearer = ours.bearer(&token).expect("it is ours");
+        assert_eq!(
+            (bearer.user, bearer.credential),
+            (UserId(7), Credential::Session(SessionId(3)))
+        );
+        assert!(
+            bearer
+                .good_for
+                .is_some_and(|left| left <= Duration::from_secs(60))
+        );
+        assert_eq!(theirs.bearer(&token), None);
+        assert_eq!(ours.bearer("not.a.token"), None);
     }
 
     #[test]
@@ -247,10 +393,37 @@ mod tests {
         let iat = jsonwebtoken::get_current_timestamp() - 120;
         let claims = Claims {
             sub: "7".into(),
+            sid: 3,
             iat,
             exp: iat + 60,
         };
         let token = jsonwebtoken::encode(&Header::default(), &claims, &tokens.encode).expect("a token");
-        assert_eq!(tokens.user(&token), None);
+        assert_eq!(tokens.bearer(&token), None);
+    }
+
+    #[test]
+    fn what_was_ended_is_forgotten_once_it_has_lapsed_by_itself() {
+        let ended = EndedCredentials::default();
+        let [one, two] = [3, 4].map(|id| Credential::Session(SessionId(id)));
+        let (hour, now) = (Duration::from_secs(3600), Instant::now());
+        ended.add([one], now, hour);
+        ended.add([two], now + hour, hour);
+        assert!(ended.has(one) && ended.has(two));
+        assert!(!ended.has(Credential::ApiToken(TokenId(3))));
+        ended.add([], now + hour + Duration::from_secs(1), hour);
+        assert!(!ended.has(one) && ended.has(two));
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_credential_to_end_is_told_though_it_ended_before() {
+        let ended = EndedCredentials::default();
+        let [one, two] = [3, 4].map(|id| Credential::Session(SessionId(id)));
+        let hour = Duration::from_secs(3600);
+        ended.add([one], Instant::now(), hour);
+        ended.until(one).await;
+        let both = async {
+            ended.add([two], Instant::now(), hour);
+        };
+        tokio::join!(ended.until(two), both);
     }
 }

@@ -15,15 +15,18 @@ use crate::store::{Authorise, Identity, Kept, Store, StoreError};
 
 mod accounts;
 mod annotations;
+mod attempts;
 mod changes;
 mod images;
 mod in_process;
 mod locks;
 mod operator;
+mod passwords;
 mod projects;
 mod saves;
 
-pub use crate::store::{Added, ImageKey, Member, RenderedAnnotations};
+pub use crate::store::{Added, ImageKey, Member, RenderedAnnotations, SessionId};
+pub use accounts::{Bearer, Intent};
 pub use annotations::{BatchAnswer, BatchOp, BatchResult, History};
 pub use images::{Content, Upload};
 pub use in_process::InProcess;
@@ -41,7 +44,9 @@ pub struct Service {
     blobs: Blobs,
     settings: Settings,
     identity: Identity,
-    passwords: accounts::Passwords,
+    attempts: attempts::SignInAttempts,
+    ended: accounts::EndedCredentials,
+    passwords: passwords::Passwords,
     tokens: accounts::AccessTokens,
     watchers: changes::Watchers,
     metrics: Metrics,
@@ -54,17 +59,20 @@ impl Service {
         let identity = store.identity().await?;
         let tokens = accounts::AccessTokens::new(&identity.signing_key, settings.access_token);
         let service = Self {
+            attempts: attempts::SignInAttempts::new(&settings),
+            ended: accounts::EndedCredentials::default(),
+            passwords: passwords::Passwords::new(settings.password_work)?,
             store,
             blobs,
             settings,
             identity,
-            passwords: accounts::Passwords::new(),
             tokens,
             watchers: changes::Watchers::new(),
             metrics: Metrics::new(),
             rendered: annotations::rendered(),
         };
         service.sweep().await?;
+        service.look_for_ended().await?;
         Ok(Arc::new(service))
     }
 

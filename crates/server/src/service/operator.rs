@@ -1,7 +1,8 @@
 //! What whoever has the data in his hands may do without signing in: the command line, and the demo.
 
-use lockstep_wire::{Answer, ProjectId, User, UserId};
+use lockstep_wire::{Answer, MadeToken, NewToken, ProjectId, User, UserId};
 
+use super::passwords::check_password_rules;
 use super::{Service, invalid, no_such_project};
 
 impl Service {
@@ -11,6 +12,19 @@ impl Service {
         Ok(account
             .map(|account| account.user)
             .ok_or_else(|| invalid(format!("There is no account {email}.")))?)
+    }
+
+    /// Gives an account another password; whoever was signed in to it is no more.
+    pub async fn reset_password(&self, email: &str, password: String) -> Answer<()> {
+        let user = self.user_of(email).await?;
+        check_password_rules(&password, &user.email)?;
+        self.set_password(user.id, password, None).await
+    }
+
+    /// Makes a token for a script of someone's.
+    pub async fn add_token_of(&self, email: &str, request: NewToken) -> Answer<MadeToken> {
+        let user = self.user_of(email).await?;
+        self.add_api_token(user.id, request).await
     }
 
     /// The first account that was made here.

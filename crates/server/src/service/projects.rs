@@ -110,13 +110,36 @@ impl Service {
         })
     }
 
-    /// Changes what someone may do; with no role he is no longer a member.
+    /// Changes what a member may do.
+    pub async fn change_member(
+        &self,
+        user: UserId,
+        project: &ProjectId,
+        member: UserId,
+        role: Role,
+    ) -> Answer<()> {
+        self.set_role(user, project, member, Some(role), Joining::Refused)
+            .await
+    }
+
+    /// Joins someone or changes what he may do; with no role he is no longer a member.
     pub async fn change_role(
         &self,
         user: UserId,
         project: &ProjectId,
         member: UserId,
         role: Option<Role>,
+    ) -> Answer<()> {
+        self.set_role(user, project, member, role, Joining::Meant).await
+    }
+
+    async fn set_role(
+        &self,
+        user: UserId,
+        project: &ProjectId,
+        member: UserId,
+        role: Option<Role>,
+        joining: Joining,
     ) -> Answer<()> {
         let change = RoleChange {
             project: project.clone(),
@@ -126,12 +149,15 @@ impl Service {
         };
         let rule = move |scene: &RoleScene| {
             let asker = authorise_manager(scene.asker)?;
+            if (scene.before, joining) == (None, Joining::Refused) {
+                return Err(no_such_member());
+            }
             decide_role(asker, scene.before, role, user == member).map_err(forbidden)
         };
         let ended = match self.store.change_role(change, Box::new(rule)).await? {
             RoleOutcome::Changed(ended) => ended,
             RoleOutcome::Refused(refusal) => return Err(refusal.into()),
-            RoleOutcome::Unknown => return Err(Refusal::NotFound.because("There is no such member.").into()),
+            RoleOutcome::Unknown => return Err(no_such_member().into()),
         };
         self.announce(ended);
         self.changed(project).await?;
@@ -216,6 +242,10 @@ fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
+fn no_such_member() -> RefusalDetail {
+    Refusal::NotFound.because("There is no such member.")
+}
+
 fn no_such_label() -> RefusalDetail {
     Refusal::NotFound.because("There is no such label.")
 }
@@ -237,6 +267,13 @@ fn decide_label(mut label: Label, fields: LabelFields) -> Result<Label, RefusalD
         return Err(invalid("A colour is written #rrggbb."));
     }
     Ok(label)
+}
+
+/// Whether a change of someone's role may make him a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Joining {
+    Meant,
+    Refused,
 }
 
 /// Only an owner makes or unmakes owners, and never himself: a project always has one.

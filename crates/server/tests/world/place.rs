@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lockstep_server::store::Database;
-use lockstep_server::{Blobs, Service, Settings};
+use lockstep_server::{Blobs, PasswordWork, Service, Settings};
 use rusqlite::types::ValueRef;
 
 /// What every test runs on.
@@ -72,6 +72,15 @@ impl Place {
 
     /// A service on it, without its HTTP.
     pub async fn open(&self, settings: Settings) -> Arc<Service> {
+        let settings = Settings {
+            password_work: PasswordWork::LEAST,
+            ..settings
+        };
+        self.open_as_told(settings).await
+    }
+
+    /// With passwords hashed as dearly as the settings say.
+    pub async fn open_as_told(&self, settings: Settings) -> Arc<Service> {
         let store = self.database().open().await.expect("a store");
         let blobs = Blobs::folder(&self.blobs()).expect("a folder of images");
         Service::open(store, blobs, settings).await.expect("a service")
