@@ -100,6 +100,7 @@ fn blobs(place: &Place, database: &Database) -> anyhow::Result<PathBuf> {
     match (&place.blobs, database) {
         (Some(folder), _) => Ok(folder.clone()),
         (None, Database::Sqlite(file)) => Ok(file.parent().unwrap_or(Path::new("")).join(BLOBS)),
+        (None, Database::Postgres(_)) => Ok(data_folder(place)?.join(BLOBS)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What watchers of a project are told once it is committed.
+//! What watchers of a project are told once it is committed, and what a feed is about.
 
 use lockstep_wire::{Cursor, Lock, ProjectId, ServerEvent, UserId};
 
@@ -39,5 +39,31 @@ impl News {
             .map(|lock| ServerEvent::LockAcquired { lock });
         let changes = ServerEvent::Changes { cursor: self.newest };
         ended.chain(granted).chain([changes])
+    }
+}
+
+/// What a row of the feed is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Annotation,
+    Image,
+    Label,
+    Member,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Annotation, Self::Image, Self::Label, Self::Member];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Annotation => "annotation",
+            Self::Image => "image",
+            Self::Label => "label",
+            Self::Member => "member",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 
 use super::Store;
+use super::postgres::{self, PostgresStore};
 use super::sqlite::{SqliteStore, migrations};
 
-/// A database, by its URL: `sqlite:FILE`.
+/// A database, by its URL: `sqlite:FILE` or `postgres://…`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Database {
     /// A file.
     Sqlite(PathBuf),
+    /// A server's.
+    Postgres(Box<postgres::Address>),
 }
 
 /// Where a database's schema stands.
@@ -31,7 +34,11 @@ impl FromStr for Database {
     fn from_str(url: &str) -> Result<Self, String> {
         match url.split_once(':') {
             Some(("sqlite", file)) => Ok(Self::Sqlite(file.strip_prefix("//").unwrap_or(file).into())),
-            _ => Err("a database is sqlite:FILE".into()),
+            Some(("postgres" | "postgresql", _)) => match url.parse() {
+                Ok(address) => Ok(Self::Postgres(Box::new(address))),
+                Err(fault) => Err(format!("{fault:#}")),
+            },
+            _ => Err("a database is sqlite:FILE or postgres://USER@HOST/DATABASE".into()),
         }
     }
 }
@@ -44,6 +51,7 @@ impl Database {
                 make_folder_of(file)?;
                 Ok(Arc::new(SqliteStore::open(file)?))
             }
+            Self::Postgres(address) => Ok(Arc::new(PostgresStore::open(address).await?)),
         }
     }
 
@@ -54,6 +62,7 @@ impl Database {
                 make_folder_of(file)?;
                 migrations::migrate_up(file)
             }
+            Self::Postgres(address) => postgres::migrate_up(address).await,
         }
     }
 
@@ -64,6 +73,7 @@ impl Database {
                 expect_file(file)?;
                 migrations::migrate_down(file, steps)
             }
+            Self::Postgres(address) => postgres::migrate_down(address, steps).await,
         }
     }
 
@@ -74,6 +84,7 @@ impl Database {
                 expect_file(file)?;
                 migrations::status(file)
             }
+            Self::Postgres(address) => postgres::status(address).await,
         }
     }
 }
@@ -101,6 +112,7 @@ mod tests {
         let file = |path: &str| Ok(Database::Sqlite(path.into()));
         assert_eq!("sqlite:///var/lib/l.sqlite".parse(), file("/var/lib/l.sqlite"));
         assert_eq!("sqlite:l.sqlite".parse(), file("l.sqlite"));
+        assert!(matches!("postgres://host/db".parse(), Ok(Database::Postgres(_))));
         assert!("mysql://host/db".parse::<Database>().is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! A project's pictures, as rows; their bytes are in `blobs`.
 
-use lockstep_wire::{Image, ImageId, ProjectId, UserId};
+use lockstep_wire::{Annotation, Image, ImageId, ProjectId, UserId};
 
 use super::Ended;
 
@@ -11,6 +11,16 @@ pub struct ImageKey {
     pub project: ProjectId,
     /// Which one there.
     pub image: ImageId,
+}
+
+impl ImageKey {
+    /// Where an annotation is.
+    pub(crate) fn of(annotation: &Annotation) -> Self {
+        Self {
+            project: annotation.project_id.clone(),
+            image: annotation.image_id.clone(),
+        }
+    }
 }
 
 /// An image to be added.

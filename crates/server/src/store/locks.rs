@@ -187,6 +187,12 @@ impl From<Ended> for Announcement {
     }
 }
 
+/// Lapsed locks ended in one step. The rest is ended by the next; no step is held up by thousands (E34).
+pub(crate) const SETTLED_AT_ONCE: u32 = 200;
+
+/// How stale the sign of life may get. A write a second would cost more than a lease made up a little too well.
+pub(crate) const SIGN_OF_LIFE: Duration = Duration::seconds(5);
+
 /// A pause longer than this is an outage: nobody could have renewed meanwhile, so nobody loses his lock by it.
 pub(crate) const OUTAGE: Duration = Duration::seconds(30);
 

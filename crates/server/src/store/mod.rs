@@ -20,6 +20,8 @@ mod conformance;
 mod database;
 mod images;
 mod locks;
+mod names;
+pub mod postgres;
 mod projects;
 mod saves;
 pub mod sqlite;

@@ -52,7 +52,7 @@ pub struct RoleScene {
 }
 
 /// Judges a scene. It may be run again, and must then judge alike.
-pub type RoleRule = Box<dyn Fn(&RoleScene) -> Result<(), RefusalDetail> + Send>;
+pub type RoleRule = Box<dyn Fn(&RoleScene) -> Result<(), RefusalDetail> + Send + Sync>;
 
 /// What came of a change of a role.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +75,7 @@ pub struct LabelScene {
 }
 
 /// Judges a scene: the label as it shall be, `None` to delete it. It may be run again, and must then judge alike.
-pub type LabelRule = Box<dyn Fn(&LabelScene) -> LabelOutcome + Send>;
+pub type LabelRule = Box<dyn Fn(&LabelScene) -> LabelOutcome + Send + Sync>;
 
 /// A label as a rule left it, or why it did not.
 pub type LabelOutcome = Result<Option<Label>, RefusalDetail>;

@@ -44,7 +44,7 @@ pub struct SaveScene {
     pub label_known: bool,
     /// The annotation, when there ever was one.
     pub stored: Option<Stored>,
-    /// What its first version said.
+    /// What its first version said, where the save would create it.
     pub first: Option<AnnotationFields>,
     /// What the save's key did before.
     pub applied: Option<Applied>,

@@ -9,8 +9,8 @@ use rusqlite::{
 };
 
 use super::clock::{Millis, now};
-use super::projects::{from_name, to_name};
 use crate::store::accounts::{USE_NOTED_EVERY, honours};
+use crate::store::names::{from_name, to_name};
 use crate::store::{
     Account, Added, Credential, GoodToken, Identity, NewApiToken, NewUser, SessionId, TokenHash,
 };

@@ -9,29 +9,8 @@ use lockstep_wire::{
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::{images, locks, projects, saves};
+use crate::store::changes::Kind;
 use crate::store::{ImageKey, News, Presence};
-
-/// What a row of the feed is about.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
-    Annotation,
-    Image,
-    Label,
-    Member,
-}
-
-impl Kind {
-    const ALL: [Self; 4] = [Self::Annotation, Self::Image, Self::Label, Self::Member];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Annotation => "annotation",
-            Self::Image => "image",
-            Self::Label => "label",
-            Self::Member => "member",
-        }
-    }
-}
 
 /// Puts a thing at the end of its project's feed. Places are handed out inside the writing transaction, one writer
 /// after the other, so a reader never sees a later place before an earlier one.
@@ -157,10 +136,7 @@ fn change(
     kind: &str,
     entity: String,
 ) -> anyhow::Result<Change> {
-    let kind = Kind::ALL
-        .into_iter()
-        .find(|known| known.as_str() == kind)
-        .context("an unknown kind of change")?;
+    let kind = Kind::named(kind).context("an unknown kind of change")?;
     Ok(match kind {
         Kind::Annotation => {
             let stored = saves::stored(tx, &AnnotationId(entity))?.context("a change of no annotation")?;

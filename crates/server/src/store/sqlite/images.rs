@@ -4,10 +4,11 @@ use lockstep_wire::changes::ReleaseReason;
 use lockstep_wire::{Image, ImageId, ImagePage, ProjectId, UserId};
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
-use super::changes::{Kind, record};
+use super::changes::record;
 use super::clock::{Millis, now};
 use super::locks;
 use super::projects::role;
+use crate::store::changes::Kind;
 use crate::store::{AddedImage, Authorise, Deletion, ImageKey, NewImage, Permitted, Presence};
 
 const COLUMNS: &str =

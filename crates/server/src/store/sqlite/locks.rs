@@ -11,17 +11,13 @@ use lockstep_wire::{ClientId, Generation, ImageId, Lock, ProjectId, UserId};
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
 use super::clock::{Millis, NOW, now};
-use super::projects::{from_name, if_member, to_name};
+use super::projects::if_member;
+use crate::store::locks::{SETTLED_AT_ONCE, SIGN_OF_LIFE};
+use crate::store::names::{from_name, to_name};
 use crate::store::{
     Attempt, Ended, Ending, Hold, ImageKey, LockDecision, LockOutcome, LockQuestion, LockRule, LockScene,
     Party, PastGrant, Presence, outage,
 };
-
-/// Lapsed locks ended in one step. The rest is ended by the next; no step is held up by thousands (E34).
-const SETTLED_AT_ONCE: u32 = 200;
-
-/// How stale the sign of life may get. A write a second would cost more than a lease made up a little too well.
-const SIGN_OF_LIFE: chrono::Duration = chrono::Duration::seconds(5);
 
 /// The regular look. With no lock to lose there is nothing to make up for, and an idle server leaves the disk alone.
 pub(super) fn sweep(tx: &Transaction) -> anyhow::Result<Vec<Ended>> {

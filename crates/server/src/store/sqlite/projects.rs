@@ -1,32 +1,18 @@
 //! Projects, members and labels.
 
-use anyhow::Context as _;
 use lockstep_wire::changes::ReleaseReason;
 use lockstep_wire::{ImageId, Label, LabelId, Project, ProjectId, Role, User, UserId};
 use rusqlite::{OptionalExtension as _, Transaction, params};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::changes::{Kind, record};
+use super::changes::record;
 use super::clock::{Millis, now};
 use super::locks;
+use crate::store::changes::Kind;
+use crate::store::names::{from_name, to_name};
 use crate::store::{
     Added, ImageKey, LabelOutcome, LabelRule, LabelScene, Member, NewProject, RoleChange, RoleOutcome,
     RoleRule, RoleScene,
 };
-
-/// An enum as its name on the wire, which is also its name in a column.
-pub(super) fn to_name(value: impl Serialize) -> anyhow::Result<String> {
-    serde_json::to_value(value)?
-        .as_str()
-        .map(str::to_owned)
-        .context("not a name")
-}
-
-/// The reverse of [`to_name`].
-pub(super) fn from_name<T: DeserializeOwned>(name: String) -> anyhow::Result<T> {
-    Ok(serde_json::from_value(name.into())?)
-}
 
 pub(super) fn add_project(tx: &Transaction, project: &NewProject) -> anyhow::Result<Added<Project>> {
     let added = tx.execute(

@@ -1,0 +1,16 @@
+DROP TABLE lock_refusals;
+DROP TABLE lock_grants;
+DROP TABLE lock_counters;
+DROP TABLE applied_writes;
+DROP TABLE changes;
+DROP TABLE annotations;
+DROP TABLE images;
+DROP TABLE labels;
+DROP TABLE members;
+DROP TABLE projects;
+DROP TABLE api_tokens;
+DROP TABLE refresh_tokens;
+DROP TABLE sessions;
+DROP TABLE users;
+DROP TABLE server;
+DROP FUNCTION now_ms();

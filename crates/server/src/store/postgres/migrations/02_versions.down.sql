@@ -1,0 +1,3 @@
+DROP TABLE annotation_versions;
+DROP INDEX ix_annotations_version;
+ALTER TABLE annotations DROP COLUMN version;

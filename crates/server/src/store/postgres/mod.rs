@@ -1,0 +1,357 @@
+//! PostgreSQL: the truth shared by any number of servers.
+//!
+//! **Invariant:** an acknowledged write has been committed, every time comes from the database's `now_ms()`, and whoever
+//! decides about an image is alone on it while he does (see `locks`).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use deadpool_postgres::{Hook, HookError, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use lockstep_wire::{
+    AnnotationId, ApiToken, ChangePage, Cursor, Generation, Image, ImageId, ImagePage, Label, LabelId, Lock,
+    Project, ProjectId, Role, TokenId, User, UserId,
+};
+
+use super::{
+    Account, Added, AddedImage, AnnotationVersion, AnnotationsRead, Authorise, Credential, Deletion, Ended,
+    GoodToken, Identity, ImageKey, Kept, LabelOutcome, LabelRule, LockOutcome, LockQuestion, LockRule,
+    Member, NewApiToken, NewImage, NewProject, NewUser, News, Permitted, Presence, Result, RoleChange,
+    RoleOutcome, RoleRule, Save, SaveReport, SessionId, Standing, Store, StoreError, TokenHash,
+};
+
+mod accounts;
+mod address;
+mod changes;
+mod clock;
+mod connection;
+mod images;
+mod locks;
+mod migrations;
+mod projects;
+mod rounds;
+mod saves;
+mod scenes;
+mod table;
+mod tidy;
+mod writes;
+
+pub use address::Address;
+use connection::{retrying, store_error};
+use rounds::Rounds;
+
+/// Connections of one server. Writes share theirs, reads take milliseconds, and PostgreSQL allows a hundred to all.
+const CONNECTIONS: usize = 16;
+
+/// How long a call waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What holds for every connection. No statement of ours takes seconds: one that does would keep others waiting for what
+/// it holds. Planning afresh and compiling cost more than our statements do. Acknowledged is stored, whatever the
+/// database's default says.
+const SESSION: &str = "
+    SET statement_timeout = '10s'; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s';
+    SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
+    SET jit = off; SET plan_cache_mode = force_generic_plan;
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// A store in a PostgreSQL database. Any number of servers may share it.
+pub struct PostgresStore {
+    pool: Pool,
+    rounds: Rounds,
+}
+
+impl PostgresStore {
+    /// Opens the database, bringing its schema up to date where needed.
+    pub async fn open(address: &Address) -> anyhow::Result<Self> {
+        migrate_up(address).await?;
+        let tls = address.tls()?;
+        let recycling = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let connections = deadpool_postgres::Manager::from_config(address.config().clone(), tls, recycling);
+        let pool = Pool::builder(connections)
+            .max_size(CONNECTIONS)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(PATIENCE))
+            .post_create(Hook::async_fn(|client, _| {
+                Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+            }))
+            .build()?;
+        accounts::ensure_identity(&pool)
+            .await
+            .context("cannot write to the database")?;
+        let rounds = Rounds::begin(&pool);
+        Ok(Self { pool, rounds })
+    }
+}
+
+/// Takes every step that is left.
+pub(super) async fn migrate_up(address: &Address) -> anyhow::Result<Standing> {
+    migrations::up(&mut address.connect().await?).await
+}
+
+/// Takes the last `steps` back.
+pub(super) async fn migrate_down(address: &Address, steps: usize) -> anyhow::Result<Standing> {
+    migrations::down(&mut address.connect().await?, steps).await
+}
+
+/// Where the schema stands.
+pub(super) async fn status(address: &Address) -> anyhow::Result<Standing> {
+    migrations::status(&mut address.connect().await?).await
+}
+
+/// Sees a write through, though whoever asked for it may go: a connection dropped in mid-write would have to be closed.
+async fn finish<T: Send + 'static>(
+    write: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+) -> Result<T> {
+    tokio::spawn(write)
+        .await
+        .map_err(|panic| StoreError::Failed(panic.into()))?
+        .map_err(store_error)
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn identity(&self) -> Result<Identity> {
+        accounts::identity(&self.pool).await.map_err(store_error)
+    }
+
+    async fn add_user(&self, user: NewUser) -> Result<Added<User>> {
+        let pool = self.pool.clone();
+        finish(async move { retrying(|| accounts::add_user(&pool, &user)).await }).await
+    }
+
+    async fn account(&self, email: &str) -> Result<Option<Account>> {
+        accounts::account(&self.pool, email).await.map_err(store_error)
+    }
+
+    async fn user(&self, id: UserId) -> Result<Option<User>> {
+        accounts::user(&self.pool, id).await.map_err(store_error)
+    }
+
+    async fn rehash_password(&self, user: UserId, before: String, after: String) -> Result<()> {
+        let pool = self.pool.clone();
+        finish(async move { accounts::rehash_password(&pool, user, &before, &after).await }).await
+    }
+
+    async fn set_password(
+        &self,
+        user: UserId,
+        password_hash: String,
+        keep: Option<SessionId>,
+    ) -> Result<Vec<SessionId>> {
+        let pool = self.pool.clone();
+        finish(async move { retrying(|| accounts::set_password(&pool, user, &password_hash, keep)).await })
+            .await
+    }
+
+    async fn begin_session(&self, user: UserId, token: TokenHash, lifetime: Duration) -> Result<SessionId> {
+        let pool = self.pool.clone();
+        finish(async move { accounts::begin_session(&pool, user, &token, lifetime).await }).await
+    }
+
+    async fn continue_session(
+        &self,
+        token: TokenHash,
+        next: TokenHash,
+        lifetime: Duration,
+    ) -> Result<Option<(SessionId, User)>> {
+        let pool = self.pool.clone();
+        finish(async move { retrying(|| accounts::continue_session(&pool, &token, &next, lifetime)).await })
+            .await
+    }
+
+    async fn end_session(&self, token: TokenHash, everywhere: bool) -> Result<Vec<SessionId>> {
+        let pool = self.pool.clone();
+        finish(async move { retrying(|| accounts::end_session(&pool, &token, everywhere)).await }).await
+    }
+
+    async fn add_api_token(&self, token: NewApiToken) -> Result<ApiToken> {
+        let pool = self.pool.clone();
+        finish(async move { accounts::add_api_token(&pool, &token).await }).await
+    }
+
+    async fn api_tokens(&self, user: UserId) -> Result<Vec<ApiToken>> {
+        accounts::api_tokens(&self.pool, user).await.map_err(store_error)
+    }
+
+    async fn delete_api_token(&self, user: UserId, id: TokenId) -> Result<bool> {
+        let pool = self.pool.clone();
+        finish(async move { accounts::delete_api_token(&pool, user, id).await }).await
+    }
+
+    async fn use_api_token(&self, token: TokenHash) -> Result<Option<GoodToken>> {
+        accounts::use_api_token(&self.pool, &token)
+            .await
+            .map_err(store_error)
+    }
+
+    async fn ended_credentials(&self, within: Duration) -> Result<Vec<Credential>> {
+        let ended = accounts::ended_credentials(&self.pool, within).await;
+        ended.map_err(store_error)
+    }
+
+    async fn add_project(&self, project: NewProject) -> Result<Added<Project>> {
+        let pool = self.pool.clone();
+        finish(async move { retrying(|| projects::add_project(&pool, &project)).await }).await
+    }
+
+    async fn projects_of(&self, user: UserId) -> Result<Vec<Project>> {
+        projects::projects_of(&self.pool, user).await.map_err(store_error)
+    }
+
+    async fn role(&self, project: &ProjectId, user: UserId) -> Result<Option<Role>> {
+        projects::role_in(&self.pool, project, user)
+            .await
+            .map_err(store_error)
+    }
+
+    async fn owner(&self, project: &ProjectId) -> Result<Option<User>> {
+        projects::owner(&self.pool, project).await.map_err(store_error)
+    }
+
+    async fn members(&self, project: &ProjectId, reader: UserId) -> Result<Option<Vec<Member>>> {
+        projects::members(&self.pool, project, reader)
+            .await
+            .map_err(store_error)
+    }
+
+    async fn change_role(&self, change: RoleChange, rule: RoleRule) -> Result<RoleOutcome> {
+        let pool = self.pool.clone();
+        finish(async move { retrying(|| projects::change_role(&pool, &change, &rule)).await }).await
+    }
+
+    async fn labels(&self, project: &ProjectId, reader: UserId) -> Result<Option<Vec<Label>>> {
+        projects::labels(&self.pool, project, reader)
+            .await
+            .map_err(store_error)
+    }
+
+    async fn update_label(
+        &self,
+        project: &ProjectId,
+        label: &LabelId,
+        by: UserId,
+        rule: LabelRule,
+    ) -> Result<LabelOutcome> {
+        let (pool, project, label) = (self.pool.clone(), project.clone(), label.clone());
+        finish(async move { retrying(|| projects::update_label(&pool, &project, &label, by, &rule)).await })
+            .await
+    }
+
+    async fn add_image(&self, image: NewImage, may: Authorise) -> Result<Permitted<AddedImage>> {
+        let pool = self.pool.clone();
+        finish(async move { retrying(|| images::add_image(&pool, &image, may)).await }).await
+    }
+
+    async fn images(
+        &self,
+        project: &ProjectId,
+        reader: UserId,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Option<ImagePage>> {
+        let page = images::images(&self.pool, project, reader, after, limit).await;
+        page.map_err(store_error)
+    }
+
+    async fn image(&self, key: &ImageKey, reader: UserId) -> Result<Option<(Presence, Option<Image>)>> {
+        images::image(&self.pool, key, reader).await.map_err(store_error)
+    }
+
+    async fn delete_image(&self, key: &ImageKey, by: UserId, may: Authorise) -> Result<Permitted<Deletion>> {
+        let (pool, key) = (self.pool.clone(), key.clone());
+        finish(async move { retrying(|| images::delete_image(&pool, &key, by, may)).await }).await
+    }
+
+    async fn annotations(
+        &self,
+        key: &ImageKey,
+        reader: UserId,
+        known: Option<i64>,
+    ) -> Result<Option<AnnotationsRead>> {
+        saves::annotations(&self.pool, key, reader, known)
+            .await
+            .map_err(store_error)
+    }
+
+    async fn history(&self, id: &AnnotationId, reader: UserId) -> Result<Option<Vec<AnnotationVersion>>> {
+        saves::history(&self.pool, id, reader).await.map_err(store_error)
+    }
+
+    async fn update_lock(&self, question: LockQuestion, rule: LockRule) -> Result<LockOutcome> {
+        self.rounds.update_lock(question, rule).await
+    }
+
+    async fn locks(&self, project: &ProjectId, reader: UserId) -> Result<(Option<Vec<Lock>>, Vec<Ended>)> {
+        let (pool, project) = (self.pool.clone(), project.clone());
+        finish(async move { retrying(|| locks::locks(&pool, &project, reader)).await }).await
+    }
+
+    async fn settle_locks(&self) -> Result<Vec<Ended>> {
+        let pool = self.pool.clone();
+        finish(async move { retrying(|| locks::sweep(&pool)).await }).await
+    }
+
+    async fn save(&self, saves: Vec<Save>) -> Result<SaveReport> {
+        self.rounds.save(saves).await
+    }
+
+    async fn changes(
+        &self,
+        project: &ProjectId,
+        reader: UserId,
+        since: Cursor,
+        limit: u32,
+    ) -> Result<Option<ChangePage>> {
+        let page = changes::changes(&self.pool, project, reader, since, limit).await;
+        page.map_err(store_error)
+    }
+
+    async fn news(
+        &self,
+        project: &ProjectId,
+        since: Cursor,
+        known: HashMap<ImageId, Generation>,
+    ) -> Result<News> {
+        changes::news(&self.pool, project, since, known)
+            .await
+            .map_err(store_error)
+    }
+
+    async fn newest_change(&self, project: &ProjectId) -> Result<Cursor> {
+        changes::newest(&self.pool, project).await.map_err(store_error)
+    }
+
+    async fn locks_held(&self) -> Result<u64> {
+        locks::held(&self.pool).await.map_err(store_error)
+    }
+
+    fn writes_waiting(&self) -> usize {
+        self.rounds.waiting()
+    }
+
+    async fn tidy(&self, kept: Kept) -> Result<usize> {
+        let pool = self.pool.clone();
+        finish(async move { tidy::tidy(&pool, kept).await }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn store() -> PostgresStore {
+        let url = lockstep_cluster::shared().new_database().expect("a database");
+        let address: Address = url.parse().expect("an address");
+        PostgresStore::open(&address).await.expect("a store")
+    }
+
+    #[tokio::test]
+    async fn postgres_is_a_store() {
+        crate::store::conformance::run(&store().await).await;
+    }
+}
