@@ -169,8 +169,21 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
     {
         return Err(invalid("The request cannot be read: it is no JSON object.").into());
     }
+    if has_nul(bytes) {
+        return Err(invalid("The request has a text with a NUL in it.").into());
+    }
     Ok(serde_json::from_slice(bytes)
         .map_err(|fault| invalid(format!("The request cannot be read: {fault}.")))?)
+}
+
+/// Whether a JSON text has a string with a NUL in it: no name has one, and PostgreSQL keeps none.
+fn has_nul(json: &[u8]) -> bool {
+    let mut escaped = false;
+    json.iter().enumerate().any(|(place, byte)| {
+        let found = escaped && json[place..].starts_with(b"u0000");
+        escaped = !escaped && *byte == b'\\';
+        found
+    })
 }
 
 /// The placeholders of the route, in order.
@@ -193,6 +206,9 @@ impl<T: DeserializeOwned> FromRequestParts<Server> for Asked<T> {
     type Rejection = Failed;
 
     async fn from_request_parts(parts: &mut Parts, server: &Server) -> Result<Self, Failed> {
+        if parts.uri.query().is_some_and(|query| query.contains("%00")) {
+            return Err(invalid("The address has a text with a NUL in it.").into());
+        }
         let query = Query::<T>::from_request_parts(parts, server).await;
         let Query(query) = query.map_err(|rejection| invalid(rejection.body_text()))?;
         Ok(Self(query))
