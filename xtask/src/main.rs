@@ -59,6 +59,11 @@ const TASKS: &[Task] = &[
         run: bench,
     },
     Task {
+        usage: "feed [--changes N]",
+        does: "make a million changes through three servers and show that none is skipped",
+        run: feed,
+    },
+    Task {
         usage: "gen",
         does: "write ui/src/wire.gen.ts and crates/server/openapi.json anew",
         run: generate,
@@ -210,6 +215,29 @@ fn bench(repository: &Repository, arguments: &[String]) -> Result<()> {
         .arg("--folder")
         .arg(repository.measured())
         .args(rest))
+}
+
+fn feed(repository: &Repository, arguments: &[String]) -> Result<()> {
+    let mut command = repository.cargo("test");
+    match arguments {
+        [] => {}
+        [flag, number] if flag == "--changes" && number.parse::<usize>().is_ok() => {
+            command.env("LOCKSTEP_FEED_CHANGES", number);
+        }
+        _ => bail!("cargo xtask feed [--changes N]"),
+    }
+    setup::set_up(repository, &[BUILD, DATABASE])?;
+    say("64 writers, three servers, one reader; on SQLite, then on PostgreSQL");
+    run(command
+        .args([
+            "--release",
+            "--package",
+            "lockstep-server",
+            "--test",
+            "feed",
+            "--",
+        ])
+        .args(["--ignored", "--nocapture", "--test-threads=1"]))
 }
 
 fn generate(repository: &Repository, _: &[String]) -> Result<()> {

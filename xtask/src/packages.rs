@@ -47,8 +47,8 @@ pub(crate) const BROWSER: Group = Group {
 };
 
 pub(crate) const DATABASE: Group = Group {
-    purpose: "test the server on PostgreSQL",
-    packages: &["postgresql"],
+    purpose: "test the server on PostgreSQL, and by clocks that step",
+    packages: &["postgresql", "faketime"],
 };
 
 pub(crate) const FUZZING: Group = Group {

@@ -45,6 +45,8 @@ on_every_engine![
     e21_a_refused_attempt_upon_anothers_lock_is_in_the_audit_log,
     an_upload_by_who_may_not_is_refused_before_it_is_read,
     a_batch_changes_its_own_image_alone,
+    e8_e27_whoever_must_sign_in_again_finds_his_lock_and_sends_the_same_again,
+    e28_whoever_may_no_longer_edit_is_refused_and_his_lock_is_free_at_once,
 ];
 
 const KEY: &str = routes::IDEMPOTENCY_KEY;
@@ -811,4 +813,76 @@ async fn a_batch_changes_its_own_image_alone(engine: Engine) {
         (&json!(404), &json!(404))
     );
     assert_eq!(ann.annotations(OTHER_IMAGE).await[0]["version"], 1);
+}
+
+async fn e8_e27_whoever_must_sign_in_again_finds_his_lock_and_sends_the_same_again(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
+    let ann = world.sign_in("ann").await.at("w1");
+    let id = ann.drew(IMAGE, 1.0).await;
+    let (_, granted) = ann.acquire(IMAGE).await;
+    let generation = granted["lock"]["generation"].to_string();
+    let headers = [(KEY, "k1"), (GENERATION, generation.as_str())];
+    let unknown = Person {
+        token: "no longer good".into(),
+        ..ann.clone()
+    };
+    for (status, body) in [
+        unknown.save_with(&id, 1, 2.0, &headers).await,
+        unknown.heartbeat(IMAGE).await,
+    ] {
+        assert_eq!((status, error(&body)), (401, "unauthorized"));
+    }
+    let refresh = json!({"refresh_token": ann.refresh_token});
+    let (status, tokens) = unknown
+        .call(Method::POST, &routes::path(routes::REFRESH, &[]), Some(refresh))
+        .await;
+    assert_eq!(status, 200);
+    let again = Person {
+        token: tokens["access_token"].as_str().expect("a token").into(),
+        ..ann
+    };
+    assert_eq!(again.heartbeat(IMAGE).await.0, 200);
+    // The refused request has not used its key up.
+    let (status, saved) = again.save_with(&id, 1, 2.0, &headers).await;
+    assert_eq!((status, &saved["replayed"]), (200, &Value::Null));
+}
+
+async fn e28_whoever_may_no_longer_edit_is_refused_and_his_lock_is_free_at_once(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
+    let (ann, ben, olga) = (
+        world.sign_in("ann").await,
+        world.sign_in("ben").await,
+        world.sign_in("olga").await,
+    );
+    let id = ann.drew(IMAGE, 1.0).await;
+    let member = routes::path(routes::MEMBER, &[PROJECT, &ann.id.to_string()]);
+    let members = routes::path(routes::MEMBERS, &[PROJECT]);
+    let back = json!({"user_id": ann.id, "role": "annotator"});
+    for (lowered, refused) in [(Some(json!({"role": "viewer"})), 403), (None, 404)] {
+        ann.acquire(IMAGE).await;
+        let method = if lowered.is_some() {
+            Method::PATCH
+        } else {
+            Method::DELETE
+        };
+        assert_eq!(olga.call(method, &member, lowered.clone()).await.0 / 100, 2);
+        for (status, body) in [
+            ann.save(&id, 1, 2.0).await,
+            ann.draw(IMAGE, 2.0).await,
+            ann.heartbeat(IMAGE).await,
+            ann.acquire(IMAGE).await,
+        ] {
+            assert_eq!(status, refused, "{lowered:?}: {body}");
+        }
+        assert_eq!(ben.acquire(IMAGE).await.1["status"], "acquired");
+        assert_eq!(ben.release(IMAGE).await.1["status"], "released");
+        // What she was refused is not lost to her: back in her role she may send it again, after a new lock.
+        assert_eq!(olga.call(Method::POST, &members, Some(back.clone())).await.0, 201);
+        let (status, body) = ann.save(&id, 1, 2.0).await;
+        assert_eq!((status, &body["detail"]["reason"]), (423, &json!("forced")));
+        assert_eq!(ann.acquire(IMAGE).await.1["status"], "acquired");
+        ann.release(IMAGE).await;
+    }
+    assert_eq!(ann.save(&id, 1, 2.0).await.0, 200);
+    assert_eq!(ann.annotations(IMAGE).await[0]["version"], 2);
 }

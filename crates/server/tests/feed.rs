@@ -20,16 +20,22 @@ use world::{Engine, Fleet, PROJECT, Person, boxed};
 on_every_engine![no_committed_change_is_skipped_by_a_reader_who_pages_while_64_write];
 
 mod a_million_changes_and_none_is_skipped {
-    use super::{Engine, Load, race, settle_how_many};
+    use super::{Engine, Load, how_many, race};
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     #[ignore = "takes minutes: cargo xtask feed"]
     async fn sqlite() {
-        race(Engine::Sqlite, Load::of(settle_how_many(), 200)).await;
+        race(Engine::Sqlite, Load::of(how_many(), 200)).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    #[ignore = "takes minutes: cargo xtask feed"]
+    async fn postgres() {
+        race(Engine::Postgres, Load::of(how_many(), 200)).await;
     }
 }
 
-fn settle_how_many() -> usize {
+fn how_many() -> usize {
     let told = std::env::var("LOCKSTEP_FEED_CHANGES").ok();
     told.map_or(1_000_000, |told| told.parse().expect("a number"))
 }

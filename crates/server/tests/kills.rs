@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use lockstep_wire::routes;
 use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use world::{Engine, Fleet, IMAGE, Person, boxed, millis, pause, serve};
 
 on_every_engine![
@@ -38,7 +39,7 @@ struct Writer {
 
 impl Writer {
     /// Saves on and on until the server is gone. A save without an answer is sent again by the next call, as it was.
-    async fn write(&mut self, url: &str) {
+    async fn write(&mut self, url: &str, acknowledged: &UnboundedSender<()>) {
         self.me = self.me.via(url);
         loop {
             let key = format!("{}-{}", self.id, self.version);
@@ -62,6 +63,8 @@ impl Writer {
             assert!([200, 201].contains(&status), "{body}");
             assert_eq!(body["version"], self.version + 1);
             self.version += 1;
+            // Whoever counts may have seen enough.
+            let _ = acknowledged.send(());
         }
     }
 
@@ -102,11 +105,15 @@ async fn l1_l5_l6_what_a_killed_server_acknowledged_is_there_once_thirty_times_o
     for _ in 0..30 {
         let server = fleet.servers.pop().expect("one");
         let url = server.url.clone();
+        let (acknowledged, mut counted) = unbounded_channel();
         let killing = async {
-            pause(Duration::from_millis(5 + dice.roll(80))).await;
+            for _ in 0..dice.roll(40) {
+                counted.recv().await.expect("they write on");
+            }
+            pause(Duration::from_micros(dice.roll(20_000))).await;
             server.kill();
         };
-        let writing = join_all(writers.iter_mut().map(|writer| writer.write(&url)));
+        let writing = join_all(writers.iter_mut().map(|writer| writer.write(&url, &acknowledged)));
         tokio::join!(killing, writing);
         let server = serve(&fleet.place, &[], None);
         for writer in &writers {

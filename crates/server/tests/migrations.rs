@@ -38,6 +38,17 @@ async fn has(place: &Place, kind: &str, name: &str) -> bool {
         (Engine::Sqlite, _) => {
             format!("SELECT count(*) FROM sqlite_master WHERE type = '{kind}' AND name = '{name}'")
         }
+        (Engine::Postgres, "constraint") => {
+            format!(
+                "SELECT count(*) FROM pg_constraint WHERE conname = '{name}' AND contype = 'u' AND conrelid = 'image_locks'::regclass"
+            )
+        }
+        (Engine::Postgres, _) => {
+            format!(
+                "SELECT count(*) FROM pg_class WHERE relname = '{name}' AND relkind = '{}'",
+                if kind == "table" { "r" } else { "i" }
+            )
+        }
     };
     place.number(&ask).await == 1
 }
@@ -46,6 +57,11 @@ async fn has_column(place: &Place, table: &str, column: &str) -> bool {
     let ask = match place.engine {
         Engine::Sqlite => {
             format!("SELECT count(*) FROM pragma_table_info('{table}') WHERE name = '{column}'")
+        }
+        Engine::Postgres => {
+            format!(
+                "SELECT count(*) FROM information_schema.columns WHERE table_name = '{table}' AND column_name = '{column}'"
+            )
         }
     };
     place.number(&ask).await == 1

@@ -344,7 +344,9 @@ impl Person {
     /// A small picture under its file name.
     pub async fn upload(&self, name: &str) {
         let file = reqwest::multipart::Part::bytes(picture()).file_name(name.to_owned());
-        let form = reqwest::multipart::Form::new().part("file", file);
+        let form = reqwest::multipart::Form::new()
+            .text("id", name.to_owned())
+            .part("file", file);
         let path = routes::path(routes::IMAGES, &[PROJECT]);
         let (status, body) = answer(self.request(Method::POST, &path).multipart(form)).await;
         assert_eq!((status, &body["id"]), (201, &json!(name)), "{body}");

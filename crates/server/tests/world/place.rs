@@ -13,6 +13,7 @@ use rusqlite::types::ValueRef;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     Sqlite,
+    Postgres,
 }
 
 /// `on_every_engine![one, other];` makes of each `async fn one(engine: Engine)` the tests `one::sqlite` and
@@ -24,6 +25,11 @@ macro_rules! on_every_engine {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
                 super::$name($crate::world::Engine::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$name($crate::world::Engine::Postgres).await;
             }
         }
     )+};
@@ -48,6 +54,7 @@ impl Place {
         let folder = tempfile::tempdir().expect("a folder");
         let url = match engine {
             Engine::Sqlite => format!("sqlite:{}", folder.path().join("lockstep.sqlite").display()),
+            Engine::Postgres => lockstep_cluster::shared().new_database().expect("a database"),
         };
         Self { folder, engine, url }
     }
@@ -90,6 +97,7 @@ impl Place {
     pub async fn rows(&self, sql: &str) -> Vec<Vec<String>> {
         match self.engine {
             Engine::Sqlite => self.sqlite_rows(sql),
+            Engine::Postgres => self.postgres_rows(sql).await,
         }
     }
 
@@ -98,13 +106,32 @@ impl Place {
         self.rows(sql).await[0][0].parse().expect("a number")
     }
 
-    /// As told, in the database's own words.
+    /// As told, in one transaction.
     pub async fn run(&self, sql: &str) {
         match self.engine {
-            Engine::Sqlite => self
-                .sqlite()
-                .execute_batch(&format!("BEGIN IMMEDIATE; {sql}; COMMIT"))
-                .expect("SQL"),
+            Engine::Sqlite => {
+                let whole = format!("BEGIN IMMEDIATE; {sql}; COMMIT");
+                self.sqlite().execute_batch(&whole).expect("SQL");
+            }
+            // Several statements at once are one transaction.
+            Engine::Postgres => self.postgres().await.batch_execute(sql).await.expect("SQL"),
+        }
+    }
+
+    /// Nobody can write about locks until what comes back is dropped.
+    pub async fn held_up(&self) -> Box<dyn std::any::Any + Send> {
+        match self.engine {
+            Engine::Sqlite => {
+                let connection = self.sqlite();
+                connection.execute_batch("BEGIN IMMEDIATE").expect("SQL");
+                Box::new(connection)
+            }
+            Engine::Postgres => {
+                let connection = self.postgres().await;
+                let hold = "BEGIN; LOCK TABLE image_locks IN ACCESS EXCLUSIVE MODE";
+                connection.batch_execute(hold).await.expect("SQL");
+                Box::new(connection)
+            }
         }
     }
 
@@ -112,6 +139,7 @@ impl Place {
     pub fn now(&self) -> &'static str {
         match self.engine {
             Engine::Sqlite => "CAST(round(unixepoch('now', 'subsec') * 1000) AS INTEGER)",
+            Engine::Postgres => "now_ms()",
         }
     }
 
@@ -132,6 +160,29 @@ impl Place {
         let connection = rusqlite::Connection::open(file).expect("a database");
         connection.busy_timeout(super::PATIENCE).expect("a setting");
         connection
+    }
+
+    async fn postgres(&self) -> tokio_postgres::Client {
+        let (client, connection) = tokio_postgres::connect(&self.url, tokio_postgres::NoTls)
+            .await
+            .expect("a connection");
+        // Until the client is dropped.
+        tokio::spawn(connection);
+        client
+    }
+
+    async fn postgres_rows(&self, sql: &str) -> Vec<Vec<String>> {
+        let answer = self.postgres().await.simple_query(sql).await.expect("SQL");
+        let rows = answer.iter().filter_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        rows.map(|row| {
+            (0..row.len())
+                .map(|column| row.get(column).unwrap_or_default().to_owned())
+                .collect()
+        })
+        .collect()
     }
 
     fn sqlite_rows(&self, sql: &str) -> Vec<Vec<String>> {

@@ -431,6 +431,23 @@ mod tests {
         crate::store::conformance::run(&store).await;
     }
 
+    #[test]
+    fn l6_a_commit_waits_for_the_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let connection = connect(&folder.path().join("db.sqlite")).expect("a connection");
+        let setting = |name| -> String {
+            connection
+                .query_row(
+                    &format!("SELECT CAST(pragma_{name}.{name} AS TEXT) FROM pragma_{name}"),
+                    [],
+                    |row| row.get(0),
+                )
+                .expect("a setting")
+        };
+        // 2 is FULL.
+        assert_eq!([setting("journal_mode"), setting("synchronous")], ["wal", "2"]);
+    }
+
     #[tokio::test]
     async fn the_same_file_opened_again_is_the_same_server() {
         let folder = tempfile::tempdir().expect("a folder");
