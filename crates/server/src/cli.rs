@@ -77,9 +77,44 @@ pub(crate) enum Command {
     },
     /// Print the contract as an OpenAPI document.
     Openapi,
+    /// Copy database and images into a folder of backups, beside a running server.
+    #[command(after_help = BACKUP_AFTER)]
+    Backup {
+        /// The folder; one that has backups already gets another, and only the images that are not there yet.
+        #[arg(value_name = "OUT")]
+        out: PathBuf,
+        /// The database alone: the images are kept otherwise.
+        #[arg(long)]
+        without_images: bool,
+    },
+    /// Bring a backup back, where there is no database yet.
+    #[command(after_help = RESTORE_AFTER)]
+    Restore {
+        /// A folder of backups (the newest is taken), or one of them.
+        #[arg(value_name = "FROM")]
+        from: PathBuf,
+        /// Where there is a database, move it aside first. Its server must be stopped.
+        #[arg(long)]
+        replace: bool,
+    },
     /// Make the demo project, if there is nothing yet. Its passwords are public.
     Demo,
 }
+
+const BACKUP_AFTER: &str = "\
+A backup is whole or not there. Nothing in OUT is changed or deleted; delete backups that are too old yourself (their
+images stay). Prints where the backup is.
+
+Example:
+  lockstep-server backup --data /var/lib/lockstep /mnt/backup/lockstep";
+
+const RESTORE_AFTER: &str = "\
+Everything is verified before anything is written. Clients notice that the data came back (a new data_epoch), people
+sign in again, and clients send again what the restored server no longer has.
+
+Examples:
+  lockstep-server restore --data /var/lib/lockstep /mnt/backup/lockstep
+  lockstep-server restore --data /var/lib/lockstep --replace /mnt/backup/lockstep/20261124T120000.000Z";
 
 /// Serve clients until SIGTERM or Ctrl-C.
 #[derive(Debug, Args)]

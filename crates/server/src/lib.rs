@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+pub mod backup;
 pub mod blobs;
 pub mod demo;
 pub mod embedded;

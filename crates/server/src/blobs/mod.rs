@@ -71,6 +71,32 @@ impl Blobs {
         Ok(Ok((hash, picture)))
     }
 
+    /// An image's bytes, if they are there.
+    pub async fn find(&self, hash: &str) -> anyhow::Result<Option<Bytes>> {
+        match self.store.get(&content_key(hash)).await {
+            Ok(found) => Ok(Some(found.bytes().await?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// Whether an image's bytes are there.
+    pub async fn holds(&self, hash: &str) -> anyhow::Result<bool> {
+        match self.store.head(&content_key(hash)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// The bytes of an image that was looked at before. Its thumbnail is made when somebody wants it.
+    pub async fn put_back(&self, hash: &str, content: Bytes) -> anyhow::Result<()> {
+        self.store
+            .put(&content_key(hash), PutPayload::from(content))
+            .await?;
+        Ok(())
+    }
+
     /// An image's bytes.
     pub async fn content(&self, hash: &str) -> anyhow::Result<Bytes> {
         Ok(self.store.get(&content_key(hash)).await?.bytes().await?)

@@ -14,6 +14,7 @@ use lockstep_wire::ProjectId;
 use crate::cli::{Cli, Command, Migrate, Place};
 use crate::config::Asked;
 
+mod backup;
 mod import;
 mod projects;
 mod serve;
@@ -49,6 +50,8 @@ pub(crate) async fn run(asked: Asked) -> Outcome {
         Command::Label(command) => projects::label(command, &place).await?,
         Command::Import { project, paths } => import::import(&ProjectId(project), &paths, &place).await?,
         Command::Openapi => print!("{}", lockstep_server::openapi()),
+        Command::Backup { out, without_images } => backup::make(&out, without_images, &place).await?,
+        Command::Restore { from, replace } => backup::restore(&from, replace, &place).await?,
         Command::Demo => demo(&place).await?,
     }
     Ok(())
@@ -111,5 +114,9 @@ async fn open(place: &Place) -> anyhow::Result<Arc<Service>> {
 async fn open_with(place: &Place, settings: Settings) -> anyhow::Result<Arc<Service>> {
     let database = database(place)?;
     let store = database.open().await?;
-    Service::open(store, Blobs::folder(&blobs(place, &database)?)?, settings).await
+    Service::open(store, images(place, &database)?, settings).await
+}
+
+fn images(place: &Place, database: &Database) -> anyhow::Result<Blobs> {
+    Blobs::folder(&blobs(place, database)?)
 }

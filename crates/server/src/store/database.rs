@@ -7,8 +7,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 
 use super::Store;
+use super::copy::{Copied, Facts, Restored};
 use super::postgres::{self, PostgresStore};
-use super::sqlite::{SqliteStore, migrations};
+use super::sqlite::{self, SqliteStore, migrations};
+use crate::backup::Kind;
 
 /// A database, by its URL: `sqlite:FILE` or `postgres://…`.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +54,53 @@ impl Database {
                 Ok(Arc::new(SqliteStore::open(file)?))
             }
             Self::Postgres(address) => Ok(Arc::new(PostgresStore::open(address).await?)),
+        }
+    }
+
+    /// Which kind it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Sqlite(_) => Kind::Sqlite,
+            Self::Postgres(_) => Kind::Postgres,
+        }
+    }
+
+    /// Steps of the schema that this program knows.
+    pub(crate) fn known_steps(&self) -> usize {
+        match self {
+            Self::Sqlite(_) => migrations::KNOWN,
+            Self::Postgres(_) => postgres::KNOWN_STEPS,
+        }
+    }
+
+    /// Copies it whole, as of one instant, into a new file, beside whoever works on it.
+    pub(crate) async fn copy(
+        &self,
+        into: &Path,
+        progress: &(dyn Fn(u64, u64) + Sync),
+    ) -> anyhow::Result<Copied> {
+        match self {
+            Self::Sqlite(file) => {
+                expect_file(file)?;
+                tokio::task::block_in_place(|| sqlite::copy::copy(file, into, progress))
+            }
+            Self::Postgres(address) => postgres::copy::copy(address, into, progress).await,
+        }
+    }
+
+    /// Makes a copy this database. One that is there is moved aside under this ending, or nothing is done.
+    pub(crate) async fn restore(
+        &self,
+        copied: &Path,
+        facts: &Facts,
+        aside: Option<&str>,
+    ) -> anyhow::Result<Restored> {
+        match self {
+            Self::Sqlite(file) => {
+                make_folder_of(file)?;
+                tokio::task::block_in_place(|| sqlite::copy::restore(file, copied, facts, aside))
+            }
+            Self::Postgres(address) => postgres::copy::restore(address, copied, facts, aside).await,
         }
     }
 

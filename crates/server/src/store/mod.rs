@@ -17,6 +17,7 @@ mod annotations;
 mod changes;
 #[cfg(test)]
 mod conformance;
+pub(crate) mod copy;
 mod database;
 mod images;
 mod locks;

@@ -13,7 +13,7 @@
 //! `sslrootcert=FILE` names certificates in PEM. `verify-ca` and client certificates are not supported.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,6 +118,16 @@ fn unescaped(text: &str) -> anyhow::Result<PathBuf> {
 impl Address {
     pub(super) fn config(&self) -> &tokio_postgres::Config {
         &self.config
+    }
+
+    /// Whether it matters who answers.
+    pub(super) fn verifies(&self) -> bool {
+        self.verify
+    }
+
+    /// Whose word counts.
+    pub(super) fn roots(&self) -> Option<&Path> {
+        self.roots.as_deref()
     }
 
     pub(super) fn tls(&self) -> anyhow::Result<MakeRustlsConnect> {

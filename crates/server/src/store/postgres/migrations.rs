@@ -31,6 +31,9 @@ const STEPS: &[Step] = &[
     step!("03_image_locks"),
 ];
 
+/// Steps this program knows.
+pub(super) const KNOWN: usize = STEPS.len();
+
 /// Any number no one else on this database uses: "Lockstep" in ASCII.
 const ALONE: i64 = 0x4c6f_636b_7374_6570;
 
@@ -71,7 +74,7 @@ fn standing(taken: usize) -> Standing {
     }
 }
 
-async fn taken(tx: &Transaction<'_>) -> anyhow::Result<usize> {
+pub(super) async fn taken(tx: &Transaction<'_>) -> anyhow::Result<usize> {
     let row = tx.query_one("SELECT count(*) FROM schema_steps", &[]).await?;
     Ok(usize::try_from(row.try_get::<_, i64>(0)?)?)
 }

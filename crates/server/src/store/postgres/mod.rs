@@ -26,6 +26,7 @@ mod address;
 mod changes;
 mod clock;
 mod connection;
+pub(super) mod copy;
 mod images;
 mod locks;
 mod migrations;
@@ -87,6 +88,9 @@ impl PostgresStore {
         Ok(Self { pool, rounds })
     }
 }
+
+/// Steps of the schema that this program knows.
+pub(super) const KNOWN_STEPS: usize = migrations::KNOWN;
 
 /// Takes every step that is left.
 pub(super) async fn migrate_up(address: &Address) -> anyhow::Result<Standing> {

@@ -32,6 +32,9 @@ pub(super) fn lock(path: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
+/// Steps this program knows.
+pub(crate) const KNOWN: usize = STEPS.len();
+
 /// Takes every step that is left.
 pub(super) fn up(connection: &mut Connection) -> anyhow::Result<()> {
     MIGRATIONS
@@ -63,7 +66,7 @@ pub fn status(path: &Path) -> anyhow::Result<Standing> {
     standing(&connect(path)?)
 }
 
-fn standing(connection: &Connection) -> anyhow::Result<Standing> {
+pub(super) fn standing(connection: &Connection) -> anyhow::Result<Standing> {
     let taken = match MIGRATIONS.current_version(connection)? {
         SchemaVersion::NoneSet => 0,
         SchemaVersion::Inside(taken) | SchemaVersion::Outside(taken) => taken.get(),

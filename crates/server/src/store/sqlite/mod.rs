@@ -26,6 +26,7 @@ use super::{
 mod accounts;
 mod changes;
 mod clock;
+pub(super) mod copy;
 mod images;
 mod locks;
 pub mod migrations;
