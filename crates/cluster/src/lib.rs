@@ -49,10 +49,7 @@ impl Cluster {
     /// Makes and starts one.
     pub fn start(durability: Durability) -> Result<Self> {
         let programs = programs()?;
-        let folder = tempfile::Builder::new().prefix("lockstep-postgres-").tempdir()?;
-        if is_root()? {
-            run(Command::new("chown").arg(UNPRIVILEGED).arg(folder.path()))?;
-        }
+        let folder = folder()?;
         let data = folder.path().join("data");
         run(unprivileged(&programs.join("initdb"))?
             .args([
@@ -63,6 +60,62 @@ impl Cluster {
             ])
             .args(["--no-sync", "--no-instructions", "--pgdata"])
             .arg(&data))?;
+        Self::launch(programs, folder, durability)
+    }
+
+    /// A second cluster that copies all this one does, until it is promoted. Not durable.
+    pub fn follow(&self) -> Result<Self> {
+        let folder = folder()?;
+        run(unprivileged(&self.programs.join("pg_basebackup"))?
+            .args(["--host", "127.0.0.1", "--username", "postgres", "--port"])
+            .arg(self.port.to_string())
+            .args([
+                "--checkpoint=fast",
+                "--no-sync",
+                "--write-recovery-conf",
+                "--pgdata",
+            ])
+            .arg(folder.path().join("data")))?;
+        Self::launch(self.programs.clone(), folder, Durability::Hasty)
+    }
+
+    /// Waits until what this one has done has been done by its followers, too.
+    pub fn wait_for_followers(&self) -> Result<()> {
+        let sql = "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn >= pg_current_wal_lsn()";
+        self.wait_for(sql, "1")
+    }
+
+    /// Makes a primary of a follower.
+    pub fn promote(&self) -> Result<()> {
+        self.answer("SELECT pg_promote()").map(|_| ())
+    }
+
+    fn answer(&self, sql: &str) -> Result<String> {
+        let output = self
+            .client("psql")
+            .args(["--tuples-only", "--no-align", "--command", sql])
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    fn wait_for(&self, sql: &str, expected: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.answer(sql)? != expected {
+            ensure!(
+                Instant::now() < deadline,
+                "{sql} is not {expected} after {PATIENCE:?}"
+            );
+            sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    fn launch(programs: PathBuf, folder: tempfile::TempDir, durability: Durability) -> Result<Self> {
         let port = free_port()?;
         let fsync = match durability {
             Durability::Durable => "on",
@@ -115,6 +168,26 @@ impl Cluster {
         let name = format!("lockstep_{number}");
         run(self.client("createdb").arg(&name))?;
         Ok(self.url(&name))
+    }
+
+    /// A new database, restored from a dump of another.
+    pub fn restored(&self, url: &str) -> Result<String> {
+        let from = url.rsplit('/').next().context("a database without a name")?;
+        let restored = self.new_database()?;
+        let to = restored.rsplit('/').next().context("a database without a name")?;
+        let dump = tempfile::NamedTempFile::new()?;
+        run(self.client("pg_dump").arg("--file").arg(dump.path()).arg(from))?;
+        run(self
+            .client("psql")
+            .args(["--quiet", "--file"])
+            .arg(dump.path())
+            .arg(to))?;
+        Ok(restored)
+    }
+
+    /// Where it listens.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// How to reach one of its databases.
@@ -215,6 +288,14 @@ fn unprivileged(program: &Path) -> Result<Command> {
     };
     command.current_dir("/");
     Ok(command)
+}
+
+fn folder() -> Result<tempfile::TempDir> {
+    let folder = tempfile::Builder::new().prefix("lockstep-postgres-").tempdir()?;
+    if is_root()? {
+        run(Command::new("chown").arg(UNPRIVILEGED).arg(folder.path()))?;
+    }
+    Ok(folder)
 }
 
 fn free_port() -> Result<u16> {

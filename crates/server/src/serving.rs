@@ -135,6 +135,7 @@ async fn keep_house(service: Arc<Service>, tls: Option<Arc<Tls>>) {
     repeat(every, || async {
         // Each has logged what is worth it; the next round tries again.
         let _ = service.sweep().await;
+        let _ = service.look_at_epoch().await;
         let _ = service.look_for_news().await;
         let _ = service.look_for_ended().await;
         if let Some(tls) = &tls {

@@ -12,8 +12,8 @@ use super::Server;
 use super::answer::{Answered, Created};
 use super::extract::{At, AtHome, Body, Caller, ClientAddress};
 
-pub(super) async fn meta(State(server): State<Server>) -> Json<Meta> {
-    Json(server.service.meta())
+pub(super) async fn meta(State(server): State<Server>) -> Answered<Json<Meta>> {
+    Ok(Json(server.service.meta().await?))
 }
 
 pub(super) async fn login(

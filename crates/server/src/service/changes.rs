@@ -26,6 +26,8 @@ enum Notice {
     Told(Announcement),
     /// No longer a member: nothing more is for his eyes.
     Dismissed(ProjectId, UserId),
+    /// What was told is no longer so.
+    Over,
 }
 
 /// Everyone who has an event stream open.
@@ -118,6 +120,11 @@ impl Watchers {
         }
     }
 
+    pub(super) fn begin_anew(&self) {
+        self.told().clear();
+        let _ = self.notices.send(Notice::Over);
+    }
+
     fn watched(&self) -> Vec<(ProjectId, Cursor, HashMap<ImageId, Generation>)> {
         let mut told = self.told();
         if self.notices.receiver_count() == 0 {
@@ -170,6 +177,7 @@ impl Service {
                         return Some((told.event, (notices, project, user)));
                     }
                     Ok(Notice::Dismissed(from, who)) if from == project && who == user => return None,
+                    Ok(Notice::Over) => return None,
                     Ok(_) => {}
                     Err(RecvError::Lagged(_) | RecvError::Closed) => return None,
                 }

@@ -42,7 +42,7 @@ impl InProcess {
 
 impl Api for InProcess {
     async fn meta(&self) -> Answer<Meta> {
-        Ok(self.service.meta())
+        self.service.meta().await
     }
 
     async fn login(&self, request: LoginRequest) -> Answer<User> {

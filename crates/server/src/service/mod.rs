@@ -3,7 +3,7 @@
 //! **Invariant:** nothing here knows HTTP or SQL, and nothing about locks and saves reads a clock; the rules are pure, and
 //! the store runs them inside its transaction.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lockstep_wire::{Answer, ApiError, Meta, ProjectId, Refusal, RefusalDetail, Role, UserId};
@@ -11,7 +11,7 @@ use lockstep_wire::{Answer, ApiError, Meta, ProjectId, Refusal, RefusalDetail, R
 use crate::blobs::Blobs;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::store::{Authorise, Identity, Kept, Store, StoreError};
+use crate::store::{Authorise, Kept, Store, StoreError};
 
 mod accounts;
 mod annotations;
@@ -43,7 +43,8 @@ pub struct Service {
     store: Arc<dyn Store>,
     blobs: Blobs,
     settings: Settings,
-    identity: Identity,
+    /// As last seen; restored data begins another one.
+    data_epoch: Mutex<String>,
     attempts: attempts::SignInAttempts,
     ended: accounts::EndedCredentials,
     passwords: passwords::Passwords,
@@ -65,7 +66,7 @@ impl Service {
             store,
             blobs,
             settings,
-            identity,
+            data_epoch: Mutex::new(identity.data_epoch),
             tokens,
             watchers: changes::Watchers::new(),
             metrics: Metrics::new(),
@@ -77,15 +78,29 @@ impl Service {
     }
 
     /// What a client must know before anything else.
-    pub fn meta(&self) -> Meta {
-        Meta {
+    pub async fn meta(&self) -> Answer<Meta> {
+        Ok(Meta {
             name: Meta::NAME.into(),
             version: env!("CARGO_PKG_VERSION").into(),
             protocol: Meta::PROTOCOL,
-            data_epoch: self.identity.data_epoch.clone(),
+            data_epoch: self.look_at_epoch().await?,
             lock_ttl_ms: self.settings.lease.as_millis() as u64,
             heartbeat_ms: self.settings.heartbeat.as_millis() as u64,
+        })
+    }
+
+    /// The data's epoch. Restored data is not what watchers were told of: every stream ends, and its client looks anew.
+    pub async fn look_at_epoch(&self) -> Answer<String> {
+        let epoch = self.store.identity().await?.data_epoch;
+        let mut known = self
+            .data_epoch
+            .lock()
+            .expect("nothing panics while it holds the epoch");
+        if *known != epoch {
+            known.clone_from(&epoch);
+            self.watchers.begin_anew();
         }
+        Ok(epoch)
     }
 
     /// Whether database and images can be reached.

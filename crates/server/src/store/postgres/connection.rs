@@ -159,8 +159,9 @@ pub(super) fn is_unreachable(error: &anyhow::Error) -> bool {
         SqlState::CANNOT_CONNECT_NOW,
         SqlState::TOO_MANY_CONNECTIONS,
         SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
-        // A server that was demoted: another one is the primary now.
+        // A standby, or a server that was demoted: another one is the primary now.
         SqlState::READ_ONLY_SQL_TRANSACTION,
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
     ];
     match error.code() {
         Some(code) => states.contains(code) || code.code().starts_with("08"),

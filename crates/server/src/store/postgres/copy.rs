@@ -214,13 +214,15 @@ async fn expect_nobody_else(client: &Client) -> anyhow::Result<()> {
     }
 }
 
+/// That the database knows of.
+pub(super) const HIGHEST_GENERATION: &str =
+    "SELECT greatest(generation_floor, (SELECT max(generation) FROM lock_counters)) FROM server";
+
 async fn highest_generation(client: &Client) -> anyhow::Result<i64> {
-    let highest =
-        "SELECT greatest(generation_floor, (SELECT max(generation) FROM lock_counters)) FROM server";
-    Ok(client.query_one(highest, &[]).await?.try_get(0)?)
+    Ok(client.query_one(HIGHEST_GENERATION, &[]).await?.try_get(0)?)
 }
 
-/// As SQLite's, for the same reasons. Which cluster's history the epoch is of is found out anew.
+/// As SQLite's, for the same reasons. Which history the epoch is of is found out anew.
 async fn begin_anew(client: &mut Client, known: i64) -> anyhow::Result<String> {
     let tx = client.transaction().await?;
     let now: i64 = tx.query_one("SELECT now_ms()", &[]).await?.try_get(0)?;
@@ -228,8 +230,7 @@ async fn begin_anew(client: &mut Client, known: i64) -> anyhow::Result<String> {
     let mut signing_key = [0_u8; 32];
     getrandom::fill(&mut signing_key)?;
     tx.execute(
-        "UPDATE server SET data_epoch = $1, signing_key = $2, alive_at = $3, generation_floor = $4, cluster = NULL,
-                           timeline = NULL",
+        "UPDATE server SET data_epoch = $1, signing_key = $2, alive_at = $3, generation_floor = $4, history = NULL",
         &[&data_epoch, &signing_key.as_slice(), &now, &generation_floor(known, now)],
     )
     .await?;

@@ -217,7 +217,9 @@ async fn delete(
         return Ok(Ok(Deletion { before, ended: None }));
     }
     tx.execute(
-        "UPDATE images SET deleted_at = now_ms(), revision = revision + 1 WHERE project_id = $1 AND id = $2",
+        "UPDATE images SET deleted_at = now_ms(),
+                           revision = greatest(revision, (SELECT generation_floor FROM server)) + 1
+         WHERE project_id = $1 AND id = $2",
         &[&key.project.as_str(), &key.image.as_str()],
     )
     .await?;

@@ -27,6 +27,7 @@ mod changes;
 mod clock;
 mod connection;
 pub(super) mod copy;
+mod history;
 mod images;
 mod locks;
 mod migrations;
@@ -78,12 +79,19 @@ impl PostgresStore {
             .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(PATIENCE))
             .post_create(Hook::async_fn(|client, _| {
-                Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+                Box::pin(async move {
+                    let made_ready = async {
+                        client.batch_execute(SESSION).await?;
+                        history::look(client).await
+                    };
+                    made_ready.await.map_err(HookError::Backend)
+                })
             }))
             .build()?;
         accounts::ensure_identity(&pool)
             .await
             .context("cannot write to the database")?;
+        history::look(&**pool.get().await?).await?;
         let rounds = Rounds::begin(&pool);
         Ok(Self { pool, rounds })
     }
@@ -346,16 +354,79 @@ impl Store for PostgresStore {
 
 #[cfg(test)]
 mod tests {
+    use lockstep_cluster::{Cluster, Durability, shared};
+
     use super::*;
+    use crate::store::conformance;
 
     async fn store() -> PostgresStore {
-        let url = lockstep_cluster::shared().new_database().expect("a database");
+        open(&shared().new_database().expect("a database")).await
+    }
+
+    async fn open(url: &str) -> PostgresStore {
         let address: Address = url.parse().expect("an address");
         PostgresStore::open(&address).await.expect("a store")
     }
 
+    /// The epoch, and the generation of a lock granted now.
+    async fn epoch_and_grant(store: &PostgresStore, key: &ImageKey, user: &User) -> (String, i64) {
+        let epoch = store.identity().await.expect("an identity").data_epoch;
+        let lock = conformance::grant(store, key, user).await;
+        (epoch, lock.generation.0)
+    }
+
     #[tokio::test]
     async fn postgres_is_a_store() {
-        crate::store::conformance::run(&store().await).await;
+        conformance::run(&store().await).await;
+    }
+
+    #[tokio::test]
+    async fn e19_a_restored_dump_begins_a_new_epoch_once_and_grants_above_the_original() {
+        let url = shared().new_database().expect("a database");
+        let original = open(&url).await;
+        let (user, key) = conformance::project(&original, "p").await;
+        let (epoch, generation) = epoch_and_grant(&original, &key, &user).await;
+        assert_eq!(
+            open(&url).await.identity().await.expect("an identity").data_epoch,
+            epoch
+        );
+        let copy = shared().restored(&url).expect("a copy");
+        let restored = open(&copy).await;
+        let (new_epoch, above) = epoch_and_grant(&restored, &key, &user).await;
+        assert_ne!(new_epoch, epoch);
+        assert!(above > generation + (1 << 32), "{above}");
+        let again = open(&copy).await;
+        let (same_epoch, next) = epoch_and_grant(&again, &key, &user).await;
+        assert_eq!((same_epoch, next), (new_epoch, above + 1));
+    }
+
+    #[tokio::test]
+    async fn e18_a_standby_that_takes_over_begins_a_new_epoch_under_running_servers() {
+        let primary = Cluster::start(Durability::Hasty).expect("a primary");
+        primary.new_database().expect("a database");
+        let standby = primary.follow().expect("a standby");
+        // Both by one URL, as a server is given them.
+        let hosts = format!(
+            "postgres://postgres@{},{}/lockstep_0?target_session_attrs=read-write",
+            primary.host(),
+            standby.host()
+        );
+        let store = open(&hosts).await;
+        let (user, key) = conformance::project(&store, "p").await;
+        let (epoch, generation) = epoch_and_grant(&store, &key, &user).await;
+        primary.wait_for_followers().expect("everything is copied");
+        drop(primary);
+        standby.promote().expect("a primary");
+        // The first of these may meet the connections that were lost.
+        let mut after = store.identity().await;
+        for _ in 0..CONNECTIONS {
+            if after.is_ok() {
+                break;
+            }
+            after = store.identity().await;
+        }
+        assert_ne!(after.expect("an identity").data_epoch, epoch);
+        let (_, above) = epoch_and_grant(&store, &key, &user).await;
+        assert!(above > generation + (1 << 32), "{above}");
     }
 }

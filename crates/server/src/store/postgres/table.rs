@@ -405,7 +405,7 @@ impl Table {
             updated_by: Author::from(asker.clone()),
         });
         state.written = true;
-        image.revision += 1;
+        image.revision = image.revision.max(self.generation_floor) + 1;
         image.touched = true;
         image.more_annotations += i64::from(!deleted) - i64::from(was_live);
         let mut lock = None;

@@ -11,12 +11,11 @@ CREATE TABLE server (
     signing_key      BYTEA   NOT NULL,
     -- The last sign of life of any server on this database: what an outage is measured by.
     alive_at         BIGINT  NOT NULL,
-    -- No lock's generation is at or below it: raised when the data came back from a backup, since what was granted
-    -- after that backup is not known here.
+    -- No lock's generation and no image's new revision is at or below it: raised when the data came back from a backup,
+    -- since what was granted and written after that backup is not known here.
     generation_floor BIGINT  NOT NULL DEFAULT 0,
-    -- Which cluster, and which of its histories, the data epoch is of; null where it may not be asked for.
-    cluster          BIGINT,
-    timeline         BIGINT
+    -- Which of all its possible histories the data has; a new one begins a new data epoch.
+    history          TEXT
 );
 
 CREATE TABLE users (
