@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use lockstep_cluster::{Cluster, Durability};
 
 use crate::repository::Repository;
-use crate::shell::{run, say};
+use crate::shell::{answer, run, say};
 
 /// How long it goes at each kind of database. Both together fit into a run of all tests.
 const SECONDS: &str = "90";
@@ -20,7 +21,14 @@ const SEED: &str = "20261124";
 
 /// Goes at a server on each kind of database; the server must have been built.
 pub(crate) fn go(repository: &Repository, arguments: &[String]) -> Result<()> {
-    go_at("SQLite", None, repository, arguments)
+    go_at("SQLite", None, repository, arguments)?;
+    let cluster = Cluster::start(Durability::Hasty)?;
+    go_at(
+        "PostgreSQL",
+        Some(&cluster.new_database()?),
+        repository,
+        arguments,
+    )
 }
 
 fn go_at(name: &str, database: Option<&str>, repository: &Repository, arguments: &[String]) -> Result<()> {
@@ -36,6 +44,7 @@ fn go_at(name: &str, database: Option<&str>, repository: &Repository, arguments:
         .arg(format!("{}/api/v1/openapi.json", server.url))
         .args(["--max-time", SECONDS, "--seed", SEED])
         .args(arguments)
+        .env("LOCKSTEP_TOKEN", &server.token)
         .current_dir(folder.path());
     run(&mut command).with_context(|| format!("on {name}"))?;
     server.was_calm()
@@ -73,6 +82,8 @@ fn installed(repository: &Repository) -> Result<PathBuf> {
 struct Server {
     child: Child,
     url: String,
+    /// The demo project's owner's.
+    token: String,
     log: PathBuf,
 }
 
@@ -98,6 +109,15 @@ impl Server {
             command
         };
         run(command("demo").stdout(Stdio::null()))?;
+        let make = [
+            "add",
+            "--email",
+            "alice@example.org",
+            "--name",
+            "schemathesis",
+            "--write",
+        ];
+        let token = answer(command("token").args(make)).context("making a token")?;
         let log = folder.join("server.log");
         let mut child = command("serve")
             .args(["--listen", "127.0.0.1:0"])
@@ -112,7 +132,12 @@ impl Server {
             .strip_prefix("listening on ")
             .unwrap_or_default()
             .to_owned();
-        let server = Self { child, url, log };
+        let server = Self {
+            child,
+            url,
+            token,
+            log,
+        };
         if server.url.is_empty() {
             bail!(
                 "the server did not start: {}",

@@ -362,6 +362,9 @@ impl Service {
     }
 
     async fn save(&self, saves: Vec<Save>) -> Answer<Vec<SaveOutcome>> {
+        if saves.is_empty() {
+            return Ok(Vec::new());
+        }
         let report = self.store.save(saves).await?;
         self.announce(report.ended);
         let mut newest = None;
