@@ -104,7 +104,7 @@ impl Served {
         }
         let command = |words: &[&str]| {
             let mut command = Command::new(program);
-            command.args(words).args(&place).env("LOCKSTEP_LOG", "warn");
+            command.args(words).args(&place);
             command
         };
         let email = |person| format!("person{person}@example.org");

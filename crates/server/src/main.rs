@@ -7,6 +7,10 @@ mod config;
 mod log;
 mod run;
 
+/// The system's own took a tenth of a request's processor time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, stream};
 use lockstep_wire::{ChangePage, Cursor, ProjectId, ServerEvent};
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 use utoipa::{IntoParams, ToSchema};
 
 use super::Server;
@@ -47,7 +48,7 @@ pub(super) async fn events(
     LastHeard(last_heard): LastHeard,
 ) -> Answered<Response> {
     let told = server.service.watch(listener.user, project, last_heard).await?;
-    let stopping = server.stopping.clone().cancelled_owned();
+    let stopping = CancellationToken::clone(&server.stopping).cancelled_owned();
     let over = Arc::clone(&server.service).until_over(listener);
     let events = stream::iter([Event::default().retry(come_back_after())])
         .chain(told.map(|event| event_of(&event)))

@@ -37,8 +37,9 @@ pub(crate) use document::openapi;
 #[derive(Clone)]
 struct Server {
     service: Arc<Service>,
-    /// Ends the event streams, which would else never end.
-    stopping: CancellationToken,
+    /// Ends the event streams, which would else never end. Cloning such a token takes a mutex; this is cloned for every
+    /// layer of every request.
+    stopping: Arc<CancellationToken>,
     metrics_for: MetricsFor,
 }
 
@@ -140,7 +141,7 @@ fn operations() -> Vec<Operation> {
 pub(crate) fn router(service: Arc<Service>, stopping: CancellationToken, metrics_for: MetricsFor) -> Router {
     let server = Server {
         service,
-        stopping,
+        stopping: Arc::new(stopping),
         metrics_for,
     };
     routed(server, operations())
@@ -150,7 +151,7 @@ pub(crate) fn router(service: Arc<Service>, stopping: CancellationToken, metrics
 pub(crate) fn operators_router(service: Arc<Service>, stopping: CancellationToken) -> Router {
     let server = Server {
         service,
-        stopping,
+        stopping: Arc::new(stopping),
         metrics_for: MetricsFor::Everyone,
     };
     let operations = operations().into_iter();

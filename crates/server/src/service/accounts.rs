@@ -10,6 +10,7 @@ use lockstep_wire::{
     Answer, ApiError, ApiToken, LoginRequest, LogoutRequest, MadeToken, NewToken, PasswordChange, Refusal,
     RefusalDetail, TokenId, TokenScope, Tokens, User, UserId,
 };
+use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
@@ -316,7 +317,21 @@ pub(super) struct AccessTokens {
     decode: DecodingKey,
     lifetime: Duration,
     validation: Validation,
+    /// Tokens whose signature is right: it need not be checked with every request they come with.
+    signed: Cache<String, Signed>,
 }
+
+/// What a token says under its signature.
+#[derive(Clone, Copy)]
+struct Signed {
+    user: UserId,
+    session: SessionId,
+    /// In seconds since 1970.
+    until: u64,
+}
+
+/// Tokens in use at one time whose signature is remembered.
+const SIGNED: usize = 10_000;
 
 #[derive(Serialize, Deserialize)]
 struct Claims {
@@ -336,6 +351,7 @@ impl AccessTokens {
             decode: DecodingKey::from_secret(key),
             lifetime,
             validation,
+            signed: Cache::new(SIGNED),
         }
     }
 
@@ -352,14 +368,26 @@ impl AccessTokens {
     }
 
     fn bearer(&self, token: &str) -> Option<Bearer> {
-        let Claims { sub, sid, exp, .. } = jsonwebtoken::decode(token, &self.decode, &self.validation)
-            .ok()?
-            .claims;
-        let left = exp.saturating_sub(jsonwebtoken::get_current_timestamp());
+        let known = self.signed.get(token);
+        let signed = known.or_else(|| self.verify(token))?;
+        let left = signed.until.checked_sub(jsonwebtoken::get_current_timestamp());
+        if known.is_none() {
+            self.signed.insert(token.to_owned(), signed);
+        }
         Some(Bearer {
+            user: signed.user,
+            credential: Credential::Session(signed.session),
+            good_for: Some(Duration::from_secs(left.filter(|left| *left > 0)?)),
+        })
+    }
+
+    fn verify(&self, token: &str) -> Option<Signed> {
+        let claims = jsonwebtoken::decode(token, &self.decode, &self.validation);
+        let Claims { sub, sid, exp, .. } = claims.ok()?.claims;
+        Some(Signed {
             user: sub.parse().ok().map(UserId)?,
-            credential: Credential::Session(SessionId(sid)),
-            good_for: Some(Duration::from_secs(left)),
+            session: SessionId(sid),
+            until: exp,
         })
     }
 }
@@ -398,6 +426,14 @@ mod tests {
             exp: iat + 60,
         };
         let token = jsonwebtoken::encode(&Header::default(), &claims, &tokens.encode).expect("a token");
+        assert_eq!(tokens.bearer(&token), None);
+        // Also one whose signature was right a while ago.
+        let signed = Signed {
+            user: UserId(7),
+            session: SessionId(3),
+            until: iat + 60,
+        };
+        tokens.signed.insert(token.clone(), signed);
         assert_eq!(tokens.bearer(&token), None);
     }
 

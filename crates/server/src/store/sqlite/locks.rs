@@ -185,16 +185,16 @@ const LOCK: &str =
 
 fn lock_of(row: &Row) -> rusqlite::Result<Lock> {
     Ok(Lock {
-        image_id: ImageId(row.get("image_id")?),
-        user_id: UserId(row.get("user_id")?),
-        locked_at: row.get::<_, Millis>("locked_at")?.0,
-        expires_at: row.get::<_, Millis>("expires_at")?.0,
-        heartbeat_at: row.get::<_, Millis>("heartbeat_at")?.0,
-        user_name: row.get("name")?,
-        user_email: row.get("email")?,
-        generation: Generation(row.get("generation")?),
-        client_id: row.get::<_, Option<String>>("client_id")?.map(ClientId),
-        device: row.get("device")?,
+        image_id: ImageId(row.get(0)?),
+        user_id: UserId(row.get(1)?),
+        locked_at: row.get::<_, Millis>(2)?.0,
+        expires_at: row.get::<_, Millis>(3)?.0,
+        heartbeat_at: row.get::<_, Millis>(4)?.0,
+        user_name: row.get(8)?,
+        user_email: row.get(9)?,
+        generation: Generation(row.get(5)?),
+        client_id: row.get::<_, Option<String>>(6)?.map(ClientId),
+        device: row.get(7)?,
     })
 }
 

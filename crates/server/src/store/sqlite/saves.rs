@@ -20,54 +20,50 @@ use crate::store::{
 };
 
 /// A JSON column. What cannot be read back is damage, and is reported as such.
-fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|fault| {
-        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(fault))
+fn json<T: serde::de::DeserializeOwned>(row: &Row, column: usize) -> rusqlite::Result<T> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|fault| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(fault))
     })
 }
+
+/// The first three columns of what is asked for with them.
+const FIELDS: &str = "label_id, geometry, attributes";
 
 fn fields_of(row: &Row) -> rusqlite::Result<AnnotationFields> {
     Ok(AnnotationFields {
-        label_id: row.get::<_, Option<String>>("label_id")?.map(LabelId),
-        geometry: json(row, "geometry")?,
-        attributes: json(row, "attributes")?,
+        label_id: row.get::<_, Option<String>>(0)?.map(LabelId),
+        geometry: json(row, 1)?,
+        attributes: json(row, 2)?,
     })
 }
-
-fn annotation_of(row: &Row) -> rusqlite::Result<Annotation> {
-    Ok(Annotation {
-        id: AnnotationId(row.get("id")?),
-        project_id: ProjectId(row.get("project_id")?),
-        image_id: ImageId(row.get("image_id")?),
-        fields: fields_of(row)?,
-        created_by: UserId(row.get("created_by")?),
-        created_at: row.get::<_, Millis>("created_at")?.0,
-        updated_by: UserId(row.get("updated_by")?),
-        updated_at: row.get::<_, Millis>("updated_at")?.0,
-        version: Version(row.get("version")?),
-    })
-}
-
-const COLUMNS: &str = "annotations.id, project_id, image_id, label_id, geometry, attributes, created_by,
-                       annotations.created_at, updated_by, updated_at, version, deleted";
 
 pub(super) fn stored(tx: &Transaction, id: &AnnotationId) -> anyhow::Result<Option<Stored>> {
     let sql = format!(
-        "SELECT {COLUMNS}, name FROM annotations JOIN users ON users.id = updated_by WHERE annotations.id = ?1"
+        "SELECT {FIELDS}, project_id, image_id, created_by, annotations.created_at, updated_by, updated_at, version,
+                deleted, name
+         FROM annotations JOIN users ON users.id = updated_by WHERE annotations.id = ?1"
     );
     let found = tx
         .prepare_cached(&sql)?
         .query_row([id.as_str()], |row| {
-            let annotation = annotation_of(row)?;
-            let updated_by = Author {
-                user_id: annotation.updated_by,
-                user_name: row.get("name")?,
-            };
+            let updated_by = UserId(row.get(7)?);
             Ok(Stored {
-                annotation,
-                deleted: row.get("deleted")?,
-                updated_by,
+                annotation: Annotation {
+                    id: id.clone(),
+                    project_id: ProjectId(row.get(3)?),
+                    image_id: ImageId(row.get(4)?),
+                    fields: fields_of(row)?,
+                    created_by: UserId(row.get(5)?),
+                    created_at: row.get::<_, Millis>(6)?.0,
+                    updated_by,
+                    updated_at: row.get::<_, Millis>(8)?.0,
+                    version: Version(row.get(9)?),
+                },
+                deleted: row.get(10)?,
+                updated_by: Author {
+                    user_id: updated_by,
+                    user_name: row.get(11)?,
+                },
             })
         })
         .optional()?;
@@ -152,7 +148,10 @@ pub(super) fn history(
 
 fn versions(tx: &Transaction, id: &AnnotationId) -> anyhow::Result<Vec<AnnotationVersion>> {
     let versions = tx
-        .prepare_cached("SELECT * FROM annotation_versions WHERE annotation_id = ?1 ORDER BY version")?
+        .prepare_cached(&format!(
+            "SELECT {FIELDS}, version, updated_by, updated_at, deleted FROM annotation_versions
+             WHERE annotation_id = ?1 ORDER BY version"
+        ))?
         .query_map([id.as_str()], |row| {
             Ok(AnnotationVersion {
                 version: Version(row.get("version")?),
@@ -174,8 +173,8 @@ fn image_of(annotation: &Annotation) -> ImageKey {
 }
 
 fn first_fields(tx: &Transaction, id: &AnnotationId) -> anyhow::Result<Option<AnnotationFields>> {
-    let mut ask =
-        tx.prepare_cached("SELECT * FROM annotation_versions WHERE annotation_id = ?1 AND version = 1")?;
+    let sql = format!("SELECT {FIELDS} FROM annotation_versions WHERE annotation_id = ?1 AND version = 1");
+    let mut ask = tx.prepare_cached(&sql)?;
     Ok(ask.query_row([id.as_str()], fields_of).optional()?)
 }
 
@@ -188,7 +187,7 @@ fn applied(tx: &Transaction, user: UserId, key: &IdempotencyKey) -> anyhow::Resu
         .query_row(params![user.0, key.as_str()], |row| {
             Ok(Applied {
                 fingerprint: row.get("fingerprint")?,
-                done: json(row, "outcome")?,
+                done: json(row, 1)?,
                 newest: Version(row.get("version")?),
             })
         })

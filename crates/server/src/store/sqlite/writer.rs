@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::store_error;
@@ -51,9 +52,12 @@ type Answer = Box<dyn FnOnce(Option<&Fault>) + Send>;
 /// A write that waits. It is given its group's transaction, or the reason why there is none.
 type Job = Box<dyn FnOnce(Result<&Transaction, &Fault>) -> Answer + Send>;
 
+/// A write, and where whoever asked for it runs.
+type Asked = (Handle, Job);
+
 /// The way to the writing thread, which ends when this is dropped.
 pub(super) struct Writer {
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<Asked>,
     waiting: Depth,
 }
 
@@ -96,10 +100,12 @@ impl Writer {
                 let _ = sender.send(fault.map_or(outcome, |fault| Err(fault.told())));
             })
         });
-        self.jobs.try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(_) => StoreError::Busy,
-            TrySendError::Disconnected(_) => StoreError::Failed(anyhow!("the writer has stopped")),
-        })?;
+        self.jobs
+            .try_send((Handle::current(), job))
+            .map_err(|refused| match refused {
+                TrySendError::Full(_) => StoreError::Busy,
+                TrySendError::Disconnected(_) => StoreError::Failed(anyhow!("the writer has stopped")),
+            })?;
         answer
             .await
             .map_err(|_| StoreError::Failed(anyhow!("a write was not answered")))?
@@ -107,7 +113,7 @@ impl Writer {
 }
 
 /// Runs what waits in one transaction, commits it, and then answers everyone.
-fn run_group(connection: &mut Connection, first: Job, jobs: &Receiver<Job>) {
+fn run_group(connection: &mut Connection, (askers, first): Asked, jobs: &Receiver<Asked>) {
     let group = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
         Ok(group) => group,
         Err(error) => return first(Err(&error.into()))(None),
@@ -116,7 +122,7 @@ fn run_group(connection: &mut Connection, first: Job, jobs: &Receiver<Job>) {
     let mut answers = vec![first(Ok(&group))];
     while !group.is_autocommit() && answers.len() < GROUP && began.elapsed() < GROUP_TIME {
         match jobs.try_recv() {
-            Ok(job) => answers.push(job(Ok(&group))),
+            Ok((_, job)) => answers.push(job(Ok(&group))),
             Err(_) => break,
         }
     }
@@ -125,9 +131,12 @@ fn run_group(connection: &mut Connection, first: Job, jobs: &Receiver<Job>) {
     } else {
         group.commit().err().map(Fault::from)
     };
-    for answer in answers {
-        answer(fault.as_ref());
-    }
+    // From a thread of theirs, where waking the next costs no call of the system: all are told for the price of one.
+    askers.spawn(async move {
+        for answer in answers {
+            answer(fault.as_ref());
+        }
+    });
 }
 
 /// Under a savepoint: done whole or not at all, whatever becomes of the rest of the group.
