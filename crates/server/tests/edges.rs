@@ -11,8 +11,8 @@ use lockstep_wire::{ProjectId, Role, UserId, routes};
 use reqwest::Method;
 use serde_json::{Value, json};
 use world::{
-    Engine, IMAGE, OTHER_IMAGE, PROJECT, Person, World, answer, boxed, error, events, millis, picture, quick,
-    tinted_picture, until,
+    Engine, IMAGE, OTHER_IMAGE, PROJECT, Person, World, answer, boxed, error, events, millis, picture,
+    tinted_picture,
 };
 
 on_every_engine![
@@ -51,6 +51,8 @@ on_every_engine![
 
 const KEY: &str = routes::IDEMPOTENCY_KEY;
 const GENERATION: &str = routes::LOCK_GENERATION;
+/// A lease.
+const FIVE_MINUTES: u64 = 5 * 60 * 1000;
 
 async fn e1_an_acquire_whose_answer_was_lost_is_refreshed_under_the_same_generation(engine: Engine) {
     let world = World::begin(engine, Settings::default()).await;
@@ -295,11 +297,11 @@ async fn e37_a_client_that_knows_part_a_alone_works_by_versions_and_423(engine: 
 }
 
 async fn e4_a_lock_that_merely_lapsed_is_granted_anew_by_the_next_save(engine: Engine) {
-    let world = World::begin(engine, quick()).await;
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await.at("w1"), world.sign_in("ben").await);
     let (_, first) = ann.acquire(IMAGE).await;
     let generation = first["lock"]["generation"].to_string();
-    until(async || ann.status(IMAGE).await.is_null().then_some(())).await;
+    world.place.pass(FIVE_MINUTES).await;
 
     let body = json!({"image_id": IMAGE, "geometry": boxed(1.0)});
     let (status, saved) = ann.draw_with(body.clone(), &[(GENERATION, &generation)]).await;
@@ -312,7 +314,7 @@ async fn e4_a_lock_that_merely_lapsed_is_granted_anew_by_the_next_save(engine: E
     assert_eq!(ben.acquire(IMAGE).await.1["status"], "already_locked");
 
     // Had somebody been granted the image in between, it would be refused, although it is free by now.
-    until(async || ann.status(IMAGE).await.is_null().then_some(())).await;
+    world.place.pass(FIVE_MINUTES).await;
     ben.acquire(IMAGE).await;
     ben.release(IMAGE).await;
     let (status, body) = ann.draw_with(body, &[]).await;
@@ -320,10 +322,10 @@ async fn e4_a_lock_that_merely_lapsed_is_granted_anew_by_the_next_save(engine: E
 }
 
 async fn e22_a_lock_that_a_save_was_granted_anew_still_says_on_which_machine(engine: Engine) {
-    let world = World::begin(engine, quick()).await;
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, ben) = (world.sign_in("ann").await.at("w1"), world.sign_in("ben").await);
     ann.acquire_with(IMAGE, json!({"device": "laptop"})).await;
-    until(async || ann.status(IMAGE).await.is_null().then_some(())).await;
+    world.place.pass(FIVE_MINUTES).await;
     ann.drew(IMAGE, 1.0).await;
     let (_, body) = ben.acquire(IMAGE).await;
     assert_eq!(
@@ -550,7 +552,7 @@ async fn images_are_uploaded_listed_and_fetched_once(engine: Engine) {
 }
 
 async fn watchers_hear_of_locks_lapses_and_changes(engine: Engine) {
-    let world = World::begin(engine, quick()).await;
+    let world = World::begin(engine, Settings::default()).await;
     let (ann, vera) = (world.sign_in("ann").await, world.sign_in("vera").await);
     let mut heard = events(&vera, None).await;
     let mut next = async || {
@@ -573,6 +575,7 @@ async fn watchers_hear_of_locks_lapses_and_changes(engine: Engine) {
     assert_eq!(name, "changes");
     assert!(data["cursor"].as_i64() > first["cursor"].as_i64());
     // Nobody asks for anything; the lease ends all the same.
+    world.place.pass(FIVE_MINUTES).await;
     let (name, data) = next().await;
     assert_eq!(
         (name.as_str(), &data["reason"], &data["image_id"]),
