@@ -66,6 +66,9 @@ pub async fn serve_service(
             .clone()
             .run_until_cancelled_owned(forget(Arc::clone(&service))),
     );
+    let listening = Arc::clone(&service);
+    let listening = async move { listening.listen_for_news().await };
+    tokio::spawn(stopping.clone().run_until_cancelled_owned(listening));
 
     let settings = service.settings().clone();
     let handle = Handle::<SocketAddr>::new();

@@ -193,7 +193,21 @@ impl Service {
 
     /// Tells watchers of what other processes on this database have done.
     pub async fn look_for_news(&self) -> Answer<()> {
-        for (project, since, known) in self.watchers.watched() {
+        self.look_for_news_in(|_| true).await
+    }
+
+    /// As soon as another process says where. For ever.
+    pub async fn listen_for_news(&self) {
+        loop {
+            let projects = self.store.hinted().await;
+            // It has logged what is worth it; the regular look is still to come.
+            let _ = self.look_for_news_in(|project| projects.contains(project)).await;
+        }
+    }
+
+    async fn look_for_news_in(&self, there: impl Fn(&ProjectId) -> bool) -> Answer<()> {
+        let watched = self.watchers.watched().into_iter();
+        for (project, since, known) in watched.filter(|(project, ..)| there(project)) {
             let news = self.store.news(&project, since, known).await?;
             for member in &news.left {
                 self.dismiss(&project, *member);
@@ -210,11 +224,13 @@ impl Service {
         for announcement in announcements {
             let announcement = announcement.into();
             self.metrics.happened(&announcement.event);
+            self.store.hint(&announcement.project);
             self.watchers.tell(announcement);
         }
     }
 
     pub(super) fn announce_changes(&self, project: &ProjectId, cursor: Cursor) {
+        self.store.hint(project);
         self.watchers.tell(Announcement {
             project: project.clone(),
             event: ServerEvent::Changes { cursor },

@@ -3,7 +3,7 @@
 //! **Invariant:** a store decides nothing about locks and saves. It reads a scene, asks the rule it was given, and writes
 //! the rule's decision, all in one transaction; so every database runs the same rules.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -203,6 +203,12 @@ pub trait Store: Send + Sync + 'static {
         since: Cursor,
         known: HashMap<ImageId, Generation>,
     ) -> Result<News>;
+    /// Lets other servers on this database know soon that there is news in a project. Hints may be lost.
+    fn hint(&self, _project: &ProjectId) {}
+    /// Waits for hints of other servers. For ever, where there are none: whoever waits looks now and then all the same.
+    async fn hinted(&self) -> HashSet<ProjectId> {
+        std::future::pending().await
+    }
     /// The newest place in a project's feed.
     async fn newest_change(&self, project: &ProjectId) -> Result<Cursor>;
 

@@ -3,7 +3,7 @@
 //! **Invariant:** an acknowledged write has been committed, every time comes from the database's `now_ms()`, and whoever
 //! decides about an image is alone on it while he does (see `locks`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -27,6 +27,7 @@ mod changes;
 mod clock;
 mod connection;
 pub(super) mod copy;
+mod hints;
 mod history;
 mod images;
 mod locks;
@@ -41,6 +42,7 @@ mod writes;
 
 pub use address::Address;
 use connection::{retrying, store_error};
+use hints::Hints;
 use rounds::Rounds;
 
 /// Connections of one server. Writes share theirs, reads take milliseconds, and PostgreSQL allows a hundred to all.
@@ -62,6 +64,7 @@ const SESSION: &str = "
 pub struct PostgresStore {
     pool: Pool,
     rounds: Rounds,
+    hints: Hints,
 }
 
 impl PostgresStore {
@@ -93,7 +96,8 @@ impl PostgresStore {
             .context("cannot write to the database")?;
         history::look(&**pool.get().await?).await?;
         let rounds = Rounds::begin(&pool);
-        Ok(Self { pool, rounds })
+        let hints = Hints::begin(address);
+        Ok(Self { pool, rounds, hints })
     }
 }
 
@@ -334,6 +338,14 @@ impl Store for PostgresStore {
             .map_err(store_error)
     }
 
+    fn hint(&self, project: &ProjectId) {
+        self.hints.hint(project);
+    }
+
+    async fn hinted(&self) -> HashSet<ProjectId> {
+        self.hints.hinted().await
+    }
+
     async fn newest_change(&self, project: &ProjectId) -> Result<Cursor> {
         changes::newest(&self.pool, project).await.map_err(store_error)
     }
@@ -354,10 +366,16 @@ impl Store for PostgresStore {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use futures::StreamExt as _;
     use lockstep_cluster::{Cluster, Durability, shared};
+    use lockstep_wire::ServerEvent;
 
     use super::*;
+    use crate::service::LabelFields;
     use crate::store::conformance;
+    use crate::{Blobs, Service, Settings};
 
     async fn store() -> PostgresStore {
         open(&shared().new_database().expect("a database")).await
@@ -428,5 +446,77 @@ mod tests {
         assert_ne!(after.expect("an identity").data_epoch, epoch);
         let (_, above) = epoch_and_grant(&store, &key, &user).await;
         assert!(above > generation + (1 << 32), "{above}");
+    }
+
+    #[tokio::test]
+    async fn a_hint_reaches_the_other_servers_and_not_its_sender() {
+        let url = shared().new_database().expect("a database");
+        let [sender, other, third] = [open(&url).await, open(&url).await, open(&url).await];
+        let project = ProjectId::from("p");
+        // They connect in their own time, and what was said before that is lost.
+        let told = async |store: &PostgresStore| {
+            loop {
+                sender.hint(&project);
+                let patience = Duration::from_millis(100);
+                if let Ok(told) = tokio::time::timeout(patience, store.hinted()).await {
+                    return told;
+                }
+            }
+        };
+        let expected = HashSet::from([project.clone()]);
+        let both = async { (told(&other).await, told(&third).await) };
+        let both = tokio::time::timeout(Duration::from_secs(30), both)
+            .await
+            .expect("hints");
+        assert_eq!(both, (expected.clone(), expected));
+        // By now its own ones would have come, too.
+        assert!(futures::poll!(std::pin::pin!(sender.hinted())).is_pending());
+    }
+
+    #[tokio::test]
+    async fn a_watcher_hears_of_another_servers_write_without_a_regular_look() {
+        let url = shared().new_database().expect("a database");
+        let folder = tempfile::tempdir().expect("a folder");
+        let service = async || {
+            let blobs = Blobs::folder(folder.path()).expect("a folder");
+            let store = Arc::new(open(&url).await);
+            Service::open(store, blobs, Settings::default())
+                .await
+                .expect("a service")
+        };
+        let (here, there) = (service().await, service().await);
+        let store = open(&url).await;
+        let (ann, key) = conformance::project(&store, "p").await;
+        let listening = Arc::clone(&here);
+        let listening = tokio::spawn(async move { listening.listen_for_news().await });
+        let mut events = here
+            .watch(ann.id, key.project.clone(), None)
+            .await
+            .expect("a stream");
+        events.next().await.expect("where the feed is");
+        let label = |number: i32| LabelFields {
+            name: Some(format!("label {number}")),
+            color: Some("#0072b2".into()),
+            ..LabelFields::default()
+        };
+        // They connect in their own time, and what was said before that is lost.
+        let heard = async {
+            for number in 0.. {
+                there
+                    .add_label(ann.id, &key.project, label(number))
+                    .await
+                    .expect("a label");
+                let patience = Duration::from_millis(200);
+                if let Ok(event) = tokio::time::timeout(patience, events.next()).await {
+                    return event;
+                }
+            }
+            None
+        };
+        let heard = tokio::time::timeout(Duration::from_secs(30), heard)
+            .await
+            .expect("an event");
+        assert!(matches!(heard, Some(ServerEvent::Changes { .. })));
+        listening.abort();
     }
 }
