@@ -9,6 +9,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lockstep_server::export::Format;
 use lockstep_server::store::Database;
 use lockstep_wire::Role;
 use tracing::Level;
@@ -77,6 +78,22 @@ pub(crate) enum Command {
     },
     /// Print the contract as an OpenAPI document.
     Openapi,
+    /// Write a project to a file, beside a running server.
+    #[command(after_help = EXPORT_AFTER)]
+    Export {
+        /// The project's id.
+        #[arg(long, value_name = "ID")]
+        project: String,
+        /// The kind of file.
+        #[arg(long, value_name = "FORMAT")]
+        format: Format,
+        /// With every state that each annotation was in.
+        #[arg(long)]
+        history: bool,
+        /// The file; none is overwritten.
+        #[arg(value_name = "OUT")]
+        out: PathBuf,
+    },
     /// Copy database and images into a folder of backups, beside a running server.
     #[command(after_help = BACKUP_AFTER)]
     Backup {
@@ -100,6 +117,13 @@ pub(crate) enum Command {
     /// Make the demo project, if there is nothing yet. Its passwords are public.
     Demo,
 }
+
+const EXPORT_AFTER: &str = "\
+The file is whole or not there. It has the project, its people's names, its labels, and each image with its annotations;
+not the images' bytes. The shape is in docs/OPERATING.md.
+
+Example:
+  lockstep-server export --data /var/lib/lockstep --project streets --format lockstep-json streets.json";
 
 const BACKUP_AFTER: &str = "\
 A backup is whole or not there. Nothing in OUT is changed or deleted; delete backups that are too old yourself (their

@@ -12,6 +12,7 @@ pub mod backup;
 pub mod blobs;
 pub mod demo;
 pub mod embedded;
+pub mod export;
 mod metrics;
 mod routes;
 pub mod service;

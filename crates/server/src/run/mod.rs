@@ -15,6 +15,7 @@ use crate::cli::{Cli, Command, Migrate, Place};
 use crate::config::Asked;
 
 mod backup;
+mod export;
 mod import;
 mod projects;
 mod serve;
@@ -50,6 +51,14 @@ pub(crate) async fn run(asked: Asked) -> Outcome {
         Command::Label(command) => projects::label(command, &place).await?,
         Command::Import { project, paths } => import::import(&ProjectId(project), &paths, &place).await?,
         Command::Openapi => print!("{}", lockstep_server::openapi()),
+        Command::Export {
+            project,
+            format,
+            history,
+            out,
+        } => {
+            export::run(&ProjectId(project), format, history, &out, &place).await?;
+        }
         Command::Backup { out, without_images } => backup::make(&out, without_images, &place).await?,
         Command::Restore { from, replace } => backup::restore(&from, replace, &place).await?,
         Command::Demo => demo(&place).await?,
