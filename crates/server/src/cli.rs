@@ -3,7 +3,7 @@
 //! **Invariant:** every setting of `serve` and every option of all commands can also come from the environment
 //! (`LOCKSTEP_…`, named after its flag) and from the file of settings, where its key is the flag's name.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -179,6 +179,16 @@ pub(crate) struct Serve {
     /// The certificate's private key, as PEM.
     #[arg(long, value_name = "FILE", env = "LOCKSTEP_TLS_KEY", hide_env_values = true)]
     pub(crate) tls_key: Option<PathBuf>,
+    /// The reverse proxies' addresses: only what they write in X-Forwarded-For is believed. Attempts to sign in are
+    /// limited by the client's address.
+    #[arg(
+        long,
+        value_name = "IP",
+        env = "LOCKSTEP_BEHIND_PROXY",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub(crate) behind_proxy: Vec<IpAddr>,
     /// Another address for GET /metrics, /healthz and /readyz, in plain HTTP and for whoever reaches it. Without it,
     /// /metrics is on --listen, for callers on this machine alone.
     #[arg(

@@ -108,7 +108,7 @@ async fn lockstep_json(
             role: member.role,
         })
         .collect();
-    let meta = service.meta();
+    let meta = service.meta().await?;
     let head = json!({
         "format": "lockstep-json",
         "format_version": LOCKSTEP_JSON_VERSION,

@@ -26,6 +26,7 @@ fn settings(serve: &Serve) -> Result<Settings, Failure> {
     }
     Ok(Settings {
         heartbeat,
+        trusted_proxies: serve.behind_proxy.clone(),
         header_time: serve.header_time,
         request_time: serve.request_time,
         requests_at_once: serve.requests_at_once,

@@ -128,7 +128,10 @@ impl Service {
     /// The same in the text that Prometheus reads.
     pub(crate) async fn written_metrics(&self) -> Answer<String> {
         let held = self.store.locks_held().await?;
-        let queues = [("writes", self.store.writes_waiting())];
+        let queues = [
+            ("writes", self.store.writes_waiting()),
+            ("passwords", self.passwords.waiting()),
+        ];
         self.metrics
             .write(held, &queues)
             .map_err(|error| internal(&error.into()))

@@ -16,6 +16,7 @@ use lockstep_wire::{Answer, ApiError, RefusalDetail};
 use tokio::sync::Semaphore;
 
 use super::{internal, invalid};
+use crate::metrics::Depth;
 use crate::settings::PasswordWork;
 
 /// How long a sign-in waits for its turn before it is asked to come again.
@@ -81,6 +82,7 @@ pub(super) struct Passwords {
     nobodys: String,
     turns: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    inside: Depth,
     /// KiB gone over since the start: what an answer cost, whatever the clock says.
     work_done: AtomicU64,
 }
@@ -98,8 +100,14 @@ impl Passwords {
             nobodys: format!("$argon2id$v=19$m={memory},t={passes},p=1${salt}${hash}"),
             turns: Arc::new(Semaphore::new(cores)),
             places: Arc::new(Semaphore::new(cores * (1 + WAITING_PER_CORE))),
+            inside: Depth::default(),
             work_done: AtomicU64::new(0),
         })
+    }
+
+    /// Passwords being hashed, and those that wait for it.
+    pub(super) fn waiting(&self) -> usize {
+        self.inside.get()
     }
 
     pub(super) async fn hash(&self, password: String) -> Answer<String> {
@@ -138,6 +146,7 @@ impl Passwords {
             retry_after: PATIENCE,
         };
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| busy())?;
+        let inside = self.inside.enter();
         let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned())
             .await
             .map_err(|_| busy())?;
@@ -145,7 +154,7 @@ impl Passwords {
         self.work_done.fetch_add(cost, Ordering::Relaxed);
         // The work goes on when whoever asked has hung up, so it is the work that keeps the turn.
         let work = move || {
-            let _kept = (place, turn);
+            let _kept = (place, turn, inside);
             work()
         };
         let done = tokio::task::spawn_blocking(work)
