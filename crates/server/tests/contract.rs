@@ -5,6 +5,7 @@
 mod world;
 
 use lockstep_server::Settings;
+use lockstep_wire::annotations::REVIEW_STATE;
 use lockstep_wire::routes as at;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ on_every_engine![
     a_page_is_never_longer_than_a_page_nor_empty,
     a_cursor_ahead_of_the_feed_stays_where_it_is,
     who_neither_owns_the_project_nor_drew_the_annotation_may_not_change_it,
+    a_reviewer_changes_an_annotations_review_state_alone,
 ];
 
 /// An operation of the document, as it is asked for here.
@@ -457,4 +459,39 @@ async fn who_neither_owns_the_project_nor_drew_the_annotation_may_not_change_it(
         403
     );
     assert_eq!((save(&ann, 1).await.0, save(&olga, 2).await.0), (200, 200));
+}
+
+async fn a_reviewer_changes_an_annotations_review_state_alone(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
+    let (olga, ann, ben) = (
+        world.sign_in("olga").await,
+        world.sign_in("ann").await,
+        world.sign_in("ben").await,
+    );
+    let member = at::path(at::MEMBER, &[PROJECT, &ben.id.to_string()]);
+    let reviewer = json!({"role": "reviewer"});
+    assert_eq!(olga.call(Method::PATCH, &member, Some(reviewer)).await.0, 204);
+    let path = at::path(at::ANNOTATION, &[&ann.drew(IMAGE, 1.0).await]);
+    let save = async |body: Value| ben.call(Method::PUT, &path, Some(body)).await;
+
+    let (status, saved) = save(json!({"version": 1, "attributes": {REVIEW_STATE: "rejected"}})).await;
+    let expected = json!({REVIEW_STATE: "rejected"});
+    assert_eq!(
+        (status, &saved["attributes"], &saved["geometry"]),
+        (200, &expected, &boxed(1.0))
+    );
+    for more in [
+        json!({"version": 2, "geometry": boxed(2.0)}),
+        json!({"version": 2, "attributes": {"occluded": true}}),
+        json!({"version": 2, "label_id": "x", "attributes": {REVIEW_STATE: "accepted"}}),
+    ] {
+        let (status, body) = save(more.clone()).await;
+        assert_eq!((status, error(&body)), (403, "forbidden"), "{more}");
+    }
+    assert_eq!(
+        ben.call(Method::DELETE, &format!("{path}?version=2"), None)
+            .await
+            .0,
+        403
+    );
 }

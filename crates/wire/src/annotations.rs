@@ -10,6 +10,9 @@ use crate::{
     Version,
 };
 
+/// The attribute that says what a reviewer thinks of an annotation. It is all a reviewer may change.
+pub const REVIEW_STATE: &str = "review_state";
+
 /// The part of an annotation that people edit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lockstep_wire::annotations::REVIEW_STATE;
 use lockstep_wire::{
     Annotation, AnnotationFields, AnnotationId, Generation, LabelId, Refusal, RefusalDetail, Role,
     UpdateAnnotation, UserId, Version,
@@ -110,7 +111,26 @@ fn authorise(scene: &SaveScene, intent: &Intent) -> Result<(), RefusalDetail> {
         }
         (Edit::Create { .. }, _) => Ok(()),
         (_, None) => Err(no_such_annotation()),
+        (Edit::Update(update), Some(stored)) if role == Role::Reviewer => authorise_review(update, stored),
         (_, Some(stored)) => authorise_change(role, scene.annotators_edit_all, stored, intent.party.user),
+    }
+}
+
+/// A reviewer says what he thinks of an annotation and leaves the rest as it is.
+fn authorise_review(update: &UpdateAnnotation, stored: &Stored) -> Result<(), RefusalDetail> {
+    let annotation = &stored.annotation;
+    let rest = |mut fields: AnnotationFields| {
+        fields.attributes.remove(REVIEW_STATE);
+        fields
+    };
+    let is_review = rest(update.clone().apply_to(&annotation.fields)) == rest(annotation.fields.clone());
+    // What was based on another version is stored only if it was before: that is for the steps after this one to say.
+    if update.version != annotation.version || (is_review && !stored.deleted) {
+        Ok(())
+    } else {
+        Err(forbidden(
+            "A reviewer may change an annotation's review state alone.",
+        ))
     }
 }
 
@@ -342,6 +362,58 @@ mod tests {
             } => format!("tombstone {}", annotation.version),
             SaveDecision::Write { annotation, .. } => format!("write {}", annotation.version),
         }
+    }
+
+    #[test]
+    fn a_reviewer_changes_the_review_state_alone_and_retries_like_anyone() {
+        let review = |version, mut fields: AnnotationFields| {
+            fields.attributes.insert(REVIEW_STATE.into(), "accepted".into());
+            Edit::Update(UpdateAnnotation::whole(Version(version), fields))
+        };
+        let seen = |stored| SaveScene {
+            role: Some(Role::Reviewer),
+            ..scene(Some(stored))
+        };
+        let decide = |stored, edit| decided(&seen(stored), &intent(9, edit));
+        assert_eq!(decide(stored(), review(2, fields(2.0))), "write 3");
+        assert_eq!(
+            decide(stored(), review(2, fields(3.0))),
+            "403",
+            "it moves the box, too"
+        );
+        assert_eq!(decide(stored(), review(1, fields(2.0))), "409");
+        let tombstone = Stored {
+            deleted: true,
+            ..stored()
+        };
+        assert_eq!(
+            decide(tombstone, review(2, fields(2.0))),
+            "403",
+            "it would bring it back"
+        );
+
+        // His review was stored, the answer was lost, and the box was moved since.
+        let mut moved = stored();
+        moved.annotation.version = Version(4);
+        moved.annotation.fields = fields(7.0);
+        let done = WriteDone {
+            annotation: stored().annotation,
+            deleted: false,
+            lock: None,
+            image_revision: 1,
+        };
+        let replayed = SaveScene {
+            applied: Some(Applied {
+                fingerprint: vec![1],
+                done,
+                newest: Version(4),
+            }),
+            ..seen(moved)
+        };
+        assert_eq!(
+            decided(&replayed, &intent(9, review(2, fields(2.0)))),
+            "replay 2 of 4"
+        );
     }
 
     #[test]
