@@ -64,14 +64,14 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Label(Label),
     /// Add image files, or whole folders of them, to a project.
-    #[command(
-        after_help = "Prints a line for each file: added, present already, or refused and why. \
-                            The exit code is 1 when a file was refused; the others are in all the same."
-    )]
+    #[command(after_help = IMPORT_AFTER)]
     Import {
         /// The project's id.
         #[arg(long, value_name = "ID")]
         project: String,
+        /// Write what became of each file into this one, too: a JSON object a line, and the counts in the last.
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
         /// Files and folders.
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
@@ -249,6 +249,12 @@ Examples:
   lockstep-server serve --data /var/lib/lockstep
   lockstep-server serve --config /etc/lockstep/lockstep-server.toml --print-config";
 
+const IMPORT_AFTER: &str = "\
+Prints a line for each file: added, present already, refused or unreadable, and why. A picture whose content the project
+has is not added again, so the same command may be repeated. Ctrl-C: finishes the files in hand.
+
+Exit codes: 0 everything is in; 1 something is not, and the last line says how many; the others are in all the same.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Migrate {
     /// Take every step that is left.
@@ -384,16 +390,17 @@ pub(crate) struct Place {
         value_parser = Database::from_str
     )]
     pub(crate) database: Option<Database>,
-    /// The images' folder.
+    /// Where the images are: a folder, or s3://BUCKET/PREFIX, whose region, endpoint and keys come from the usual
+    /// AWS_… variables.
     #[arg(
         long,
-        value_name = "DIR",
+        value_name = "PLACE",
         global = true,
         env = "LOCKSTEP_BLOBS",
         hide_env_values = true,
-        value_parser = folder
+        value_parser = place_of_images
     )]
-    pub(crate) blobs: Option<PathBuf>,
+    pub(crate) blobs: Option<String>,
 }
 
 /// What is said on standard error, and where settings come from.
@@ -446,10 +453,10 @@ fn role(name: &str) -> Result<Role, String> {
         .map_err(|_| "one of owner, manager, annotator, reviewer, viewer".into())
 }
 
-fn folder(path: &str) -> Result<PathBuf, String> {
-    match path.contains("://") {
-        false => Ok(PathBuf::from(path)),
-        true => Err("this server keeps its images in a folder".into()),
+fn place_of_images(place: &str) -> Result<String, String> {
+    match place.split_once("://") {
+        None | Some(("s3", _)) => Ok(place.to_owned()),
+        Some(_) => Err("images are kept in a folder or in s3://BUCKET/PREFIX".into()),
     }
 }
 

@@ -32,6 +32,30 @@ pub struct Attempts {
     pub then_every: Duration,
 }
 
+/// What a picture may be; all of it is known from its header, before it is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PictureLimits {
+    /// Of a file.
+    pub bytes: u64,
+    /// Width times height.
+    pub pixels: u64,
+    /// Bytes that all pictures being decoded may take together.
+    pub memory: u64,
+}
+
+impl Default for PictureLimits {
+    fn default() -> Self {
+        Self {
+            // A photograph from a large-format camera, as TIFF.
+            bytes: 256 << 20,
+            // Three bytes each and a quarter to spare fit into the memory.
+            pixels: 250_000_000,
+            // A larger picture would need more memory than a small server has.
+            memory: 1 << 30,
+        }
+    }
+}
+
 /// What the server goes by.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -53,6 +77,8 @@ pub struct Settings {
     pub attempts_per_address: Attempts,
     /// Reverse proxies: where one of them is the peer, the address is what it says in `X-Forwarded-For`.
     pub trusted_proxies: Vec<IpAddr>,
+    /// What a picture may be.
+    pub pictures: PictureLimits,
     /// How often lapsed locks are looked for: a vanished holder's image is free within the lease and one of these.
     pub sweep_every: Duration,
     /// How often a silent event stream shows that it is alive.
@@ -90,6 +116,7 @@ impl Default for Settings {
                 then_every: Duration::from_secs(1),
             },
             trusted_proxies: Vec::new(),
+            pictures: PictureLimits::default(),
             sweep_every: Duration::from_secs(1),
             keep_alive_every: Duration::from_secs(10),
             header_time: Duration::from_secs(30),

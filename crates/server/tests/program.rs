@@ -275,6 +275,175 @@ async fn an_operator_sets_a_project_up_beside_a_running_server() {
     );
 }
 
+/// A project with nothing in it.
+fn project(data: &Path) {
+    add_user(data, "olga");
+    let words = [
+        "project",
+        "add",
+        "--id",
+        "p",
+        "--name",
+        "P",
+        "--owner",
+        "olga@example.org",
+    ];
+    done(data, &words);
+}
+
+#[test]
+fn an_import_says_of_each_file_what_became_of_it_and_may_be_repeated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    project(data);
+    let pictures = data.join("pictures");
+    std::fs::create_dir_all(pictures.join("north")).expect("folders");
+    let write = |name: &str, content: &[u8]| std::fs::write(pictures.join(name), content).expect("a file");
+    write("a.png", &tinted_picture(1));
+    write("called.jpg", &tinted_picture(2));
+    write("cut.png", &tinted_picture(3)[..60]);
+    write("north/twin.png", &tinted_picture(1));
+    write("text.png", b"Dear all");
+    write("notes.txt", b"not a picture, and not called one");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::symlink;
+        symlink(&pictures, pictures.join("north/round")).expect("a link");
+        symlink("nowhere", pictures.join("gone.png")).expect("a link");
+    }
+    let report = data.join("report.jsonl");
+    let report_name = report.to_str().expect("a path");
+    let words = [
+        "import",
+        "--project",
+        "p",
+        "--report",
+        report_name,
+        pictures.to_str().expect("a path"),
+    ];
+    let read = || -> Vec<Value> {
+        let text = std::fs::read_to_string(&report).expect("a report");
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect()
+    };
+    let outcome = |lines: &[Value], name: &str| {
+        let ends = |line: &&Value| line["file"].as_str().is_some_and(|file| file.ends_with(name));
+        lines
+            .iter()
+            .find(ends)
+            .map(|line| line["outcome"].as_str().expect("a word").to_owned())
+    };
+
+    let first = run(data, &words);
+    assert_eq!(first.status.code(), Some(1), "not everything is in");
+    let said = String::from_utf8_lossy(&first.stderr).into_owned();
+    assert!(said.contains("3 files could not be imported"), "{said}");
+    let lines = read();
+    for (name, expected) in [
+        ("a.png", "added"),
+        ("called.jpg", "added"),
+        ("cut.png", "refused"),
+        ("text.png", "refused"),
+        ("twin.png", "present"),
+        ("round", "skipped"),
+        ("gone.png", "unreadable"),
+    ] {
+        assert_eq!(
+            outcome(&lines, name).as_deref(),
+            Some(expected),
+            "{name}: {lines:?}"
+        );
+    }
+    assert_eq!(outcome(&lines, "notes.txt"), None);
+    let called = lines
+        .iter()
+        .find(|line| line["image"]["file_name"] == "called.jpg")
+        .expect("it is in");
+    assert_eq!(
+        called["notes"],
+        json!(["It is called a JPEG, but is a PNG, and is kept as one."])
+    );
+    let counts = lines.last().expect("the counts");
+    assert_eq!(
+        (&counts["added"], &counts["refused"], &counts["unreadable"]),
+        (&json!(2), &json!(2), &json!(1))
+    );
+
+    run(data, &words);
+    let lines = read();
+    let counts = lines.last().expect("the counts");
+    assert_eq!(
+        (&counts["added"], &counts["present"]),
+        (&json!(0), &json!(3)),
+        "nothing is added again"
+    );
+    for name in ["cut.png", "text.png", "gone.png"] {
+        std::fs::remove_file(pictures.join(name)).expect("it is there");
+    }
+    assert_eq!(run(data, &words).status.code(), Some(0), "now everything is in");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_import_that_is_interrupted_finishes_what_it_began_and_goes_on_when_it_is_repeated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    project(data);
+    let pictures = data.join("pictures");
+    std::fs::create_dir(&pictures).expect("a folder");
+    for tint in 0..=255_u8 {
+        std::fs::write(pictures.join(format!("{tint}.png")), tinted_picture(tint)).expect("a file");
+    }
+    let words = ["import", "--project", "p", pictures.to_str().expect("a path")];
+    let mut child = program(data, &words)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut out = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut out, &mut line).expect("a line");
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(sent.expect("kill").success());
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut out, &mut rest).expect("lines");
+    assert_eq!(child.wait().expect("an end").code(), Some(1));
+    assert!(
+        rest.contains("were not looked at; the same command goes on from there"),
+        "{rest}"
+    );
+    let added = rest.lines().filter(|line| line.starts_with("added")).count() + 1;
+    assert!(added < 256, "it was interrupted");
+
+    let again = done(data, &words);
+    assert!(
+        again.contains(&format!("{} added, {added} present already", 256 - added)),
+        "{again}"
+    );
+    let leftovers: Vec<_> = walk(&data.join("blobs"))
+        .into_iter()
+        .filter(|path| !path.ends_with(".jpg") && path.rsplit('/').next().map(str::len) != Some(64))
+        .collect();
+    assert_eq!(leftovers, Vec::<String>::new(), "nothing half written");
+}
+
+#[cfg(unix)]
+fn walk(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(walk(&path));
+        } else {
+            found.push(path.to_str().expect("text").to_owned());
+        }
+    }
+    found
+}
+
 #[tokio::test]
 async fn an_operator_gives_someone_another_password_and_a_script_a_token() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -77,6 +77,8 @@ pub enum Refusal {
     MethodNotAllowed,
     /// 413: larger than the server takes.
     TooLarge,
+    /// 416: the bytes end before the range begins.
+    OutOfRange,
     /// 429: too often; see `Retry-After`.
     TooManyRequests {
         /// Seconds; the header says the same.
@@ -102,6 +104,7 @@ impl Refusal {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
+            Self::OutOfRange => 416,
             Self::TooManyRequests { .. } => 429,
             Self::Unavailable => 503,
             Self::Internal => 500,
@@ -122,6 +125,7 @@ impl Refusal {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::TooLarge => "too_large",
+            Self::OutOfRange => "out_of_range",
             Self::TooManyRequests { .. } => "too_many_requests",
             Self::Unavailable { .. } => "unavailable",
             Self::Internal => "internal",

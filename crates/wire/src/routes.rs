@@ -99,6 +99,13 @@ pub fn path(route: &str, parts: &[&str]) -> String {
     filled
 }
 
+/// A text as a part of a path, or as a parameter of a header.
+pub fn encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    encode_into(&mut encoded, text);
+    encoded
+}
+
 /// RFC 3986: all but the unreserved characters.
 fn encode_into(out: &mut String, part: &str) {
     use std::fmt::Write as _;

@@ -174,7 +174,8 @@ pub(super) fn decide_fate(write: &Write, answer: Answer<Success>) -> Fate {
         | Refusal::Forbidden
         | Refusal::NotFound
         | Refusal::MethodNotAllowed
-        | Refusal::TooLarge => Fate::Refused(detail.message),
+        | Refusal::TooLarge
+        | Refusal::OutOfRange => Fate::Refused(detail.message),
     }
 }
 

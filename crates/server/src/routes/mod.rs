@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use lockstep_wire::{ImageAnnotations, Refusal, Saved, routes as at};
+use lockstep_wire::{Image, ImageAnnotations, Refusal, Saved, routes as at};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -102,15 +102,20 @@ fn operations() -> Vec<Operation> {
         delete(at::LABEL, Manager, "Deletes a label; annotations keep naming it.", projects::delete_label),
 
         get(at::IMAGES, Member, "A page of the project's images.", images::list),
-        post(at::IMAGES, Manager, "Adds an image.", images::add)
+        post(at::IMAGES, Manager, "Adds an image; one that is there already is answered with 200.", images::add)
             .takes_form::<images::UploadForm>()
-            .limited_to(images::UPLOAD_LIMIT),
+            .gives::<Image>(200)
+            .gives::<Image>(201)
+            .of_any_length(),
         delete(at::IMAGE, Manager, "Deletes an image.", images::delete).refuses(&[410]),
         get(at::CONTENT, Member, "An image's bytes as they were imported.", images::content)
             .hears("if-none-match", "The ETag of what the caller has.")
+            .hears("range", "Some of the bytes.")
+            .hears("if-range", "Only if this is their ETag; else all of them.")
             .gives_content(200, "image/*", "The bytes.")
+            .gives_content(206, "image/*", "Those that were asked for.")
             .gives_nothing(304, "The caller has them already.")
-            .refuses(&[410]),
+            .refuses(&[410, 416]),
         get(at::THUMBNAIL, Member, "A small upright picture of an image.", images::thumbnail)
             .hears("if-none-match", "The ETag of what the caller has.")
             .gives_content(200, "image/jpeg", "The bytes.")

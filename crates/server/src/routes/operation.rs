@@ -199,10 +199,10 @@ impl Operation {
         self
     }
 
-    /// A large body, and the most bytes of it.
-    pub(super) fn limited_to(mut self, bytes: usize) -> Self {
+    /// A large body: its handler reads it as it comes, and says when it is too much.
+    pub(super) fn of_any_length(mut self) -> Self {
         self.pace = Pace::Upload;
-        self.route = self.route.layer(DefaultBodyLimit::max(bytes));
+        self.route = self.route.layer(DefaultBodyLimit::disable());
         self
     }
 }
@@ -293,6 +293,7 @@ fn refusal(status: u16) -> &'static str {
         404 => "No such thing, or not for the caller to know of.",
         409 => "The version differs from the stored one.",
         410 => "It was deleted.",
+        416 => "The bytes end before the range begins.",
         413 => "The body is larger than the server takes.",
         422 => "Malformed, or an idempotency key used again with another body.",
         423 => "For a lock: someone else's, or the caller's that is no more.",

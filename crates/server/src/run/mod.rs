@@ -49,7 +49,11 @@ pub(crate) async fn run(asked: Asked) -> Outcome {
         Command::Project(command) => projects::project(command, &place).await?,
         Command::Member(command) => projects::member(command, &place).await?,
         Command::Label(command) => projects::label(command, &place).await?,
-        Command::Import { project, paths } => import::import(&ProjectId(project), &paths, &place).await?,
+        Command::Import {
+            project,
+            report,
+            paths,
+        } => import::import(&ProjectId(project), &paths, report.as_deref(), &place).await?,
         Command::Openapi => print!("{}", lockstep_server::openapi()),
         Command::Export {
             project,
@@ -108,11 +112,11 @@ fn database(place: &Place) -> anyhow::Result<Database> {
 }
 
 /// Where the images are: beside the database's file unless it is said.
-fn blobs(place: &Place, database: &Database) -> anyhow::Result<PathBuf> {
+fn images(place: &Place, database: &Database) -> anyhow::Result<Blobs> {
     match (&place.blobs, database) {
-        (Some(folder), _) => Ok(folder.clone()),
-        (None, Database::Sqlite(file)) => Ok(file.parent().unwrap_or(Path::new("")).join(BLOBS)),
-        (None, Database::Postgres(_)) => Ok(data_folder(place)?.join(BLOBS)),
+        (Some(place), _) => Blobs::open(place),
+        (None, Database::Sqlite(file)) => Blobs::folder(&file.parent().unwrap_or(Path::new("")).join(BLOBS)),
+        (None, Database::Postgres(_)) => Blobs::folder(&data_folder(place)?.join(BLOBS)),
     }
 }
 
@@ -124,8 +128,4 @@ async fn open_with(place: &Place, settings: Settings) -> anyhow::Result<Arc<Serv
     let database = database(place)?;
     let store = database.open().await?;
     Service::open(store, images(place, &database)?, settings).await
-}
-
-fn images(place: &Place, database: &Database) -> anyhow::Result<Blobs> {
-    Blobs::folder(&blobs(place, database)?)
 }

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use lockstep_wire::{
     AcquireAnswer, AcquireRequest, AnnotationId, Answer, Api, ChangePage, CreateAnnotation, Cursor,
@@ -77,7 +78,12 @@ impl Api for InProcess {
             .service
             .image(self.user()?, project.clone(), image.clone())
             .await?;
-        Ok(self.service.content(&image).await?.bytes)
+        let mut content = self.service.content(&image, None).await?.bytes;
+        let mut bytes = BytesMut::new();
+        while let Some(part) = content.stream.next().await {
+            bytes.extend_from_slice(&part?);
+        }
+        Ok(bytes.freeze())
     }
 
     async fn thumbnail(&self, project: &ProjectId, image: &ImageId) -> Answer<Bytes> {
@@ -85,7 +91,7 @@ impl Api for InProcess {
             .service
             .image(self.user()?, project.clone(), image.clone())
             .await?;
-        Ok(self.service.thumbnail(&image).await?.bytes)
+        self.service.thumbnail(&image).await
     }
 
     async fn annotations(&self, project: &ProjectId, image: &ImageId) -> Answer<ImageAnnotations> {

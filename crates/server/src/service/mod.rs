@@ -25,10 +25,10 @@ mod passwords;
 mod projects;
 mod saves;
 
-pub use crate::store::{Added, ImageKey, Member, RenderedAnnotations, SessionId};
+pub use crate::store::{Added, AddedImage, ImageKey, Member, RenderedAnnotations, SessionId};
 pub use accounts::{Bearer, Intent};
 pub use annotations::{BatchAnswer, BatchOp, BatchResult, History};
-pub use images::{Content, Upload};
+pub use images::{Content, NewFile, Received, Upload};
 pub use in_process::InProcess;
 pub use projects::{LabelFields, MemberChange, NewMember, ProjectFields};
 
@@ -64,7 +64,7 @@ impl Service {
             ended: accounts::EndedCredentials::default(),
             passwords: passwords::Passwords::new(settings.password_work)?,
             store,
-            blobs,
+            blobs: blobs.limited(settings.pictures),
             settings,
             data_epoch: Mutex::new(identity.data_epoch),
             tokens,

@@ -417,12 +417,19 @@ async fn a_picture_that_is_there_is_found_by_its_content_where_that_is_asked(sto
         add("second", "aa", true).await,
         AddedImage::Present(first.clone())
     );
+    let of_content = async |content: &str| {
+        let found = store.image_of_content(&"content".into(), content).await;
+        found.expect("a look")
+    };
+    assert_eq!(of_content("aa").await, Some(first.clone()));
+    assert_eq!(of_content("bb").await, None);
     assert_eq!(add("first", "bb", true).await, AddedImage::Taken);
     let key = ImageKey {
         project: "content".into(),
         image: first.id,
     };
     delete(store, &key, &ann).await;
+    assert_eq!(of_content("aa").await, None);
     assert!(
         matches!(add("third", "aa", true).await, AddedImage::New(_)),
         "the one that was deleted does not count"

@@ -150,6 +150,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Adds an image, if whoever adds it may.
     async fn add_image(&self, image: NewImage, may: Authorise) -> Result<Permitted<AddedImage>>;
+    /// A project's live image of this content, if it has one.
+    async fn image_of_content(&self, project: &ProjectId, content_hash: &str) -> Result<Option<Image>>;
     /// A page of a project's live images.
     async fn images(
         &self,

@@ -341,7 +341,7 @@ impl Person {
         answer(self.write(Method::DELETE, &path, &[])).await
     }
 
-    /// A small picture under its file name.
+    /// A small picture under its file name, though there may be others like it.
     pub async fn upload(&self, name: &str) {
         let file = reqwest::multipart::Part::bytes(picture()).file_name(name.to_owned());
         let form = reqwest::multipart::Form::new()

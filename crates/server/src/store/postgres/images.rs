@@ -111,6 +111,20 @@ async fn add(tx: &Transaction, image: &NewImage, may: Authorise) -> anyhow::Resu
     }))
 }
 
+pub(super) async fn image_of_content(
+    pool: &Pool,
+    project: &ProjectId,
+    content_hash: &str,
+) -> anyhow::Result<Option<Image>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM images WHERE project_id = $1 AND content_hash = $2 AND deleted_at IS NULL LIMIT 1"
+    );
+    let db = Connection::of(pool).await?;
+    let rows = db.query(&sql, &[&project.as_str(), &content_hash]).await?;
+    let there = rows.first().map(found).transpose()?.flatten();
+    Ok(there.map(|(image, _)| image))
+}
+
 pub(super) async fn images(
     pool: &Pool,
     project: &ProjectId,

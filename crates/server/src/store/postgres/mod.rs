@@ -274,6 +274,12 @@ impl Store for PostgresStore {
         page.map_err(store_error)
     }
 
+    async fn image_of_content(&self, project: &ProjectId, content_hash: &str) -> Result<Option<Image>> {
+        images::image_of_content(&self.pool, project, content_hash)
+            .await
+            .map_err(store_error)
+    }
+
     async fn image(&self, key: &ImageKey, reader: UserId) -> Result<Option<(Presence, Option<Image>)>> {
         images::image(&self.pool, key, reader).await.map_err(store_error)
     }

@@ -36,17 +36,9 @@ pub(super) fn add_image(
     if let Err(refusal) = may(role(tx, &key.project, image.added_by)?) {
         return Ok(Err(refusal));
     }
-    let present = tx
-        .prepare_cached(&format!(
-            "SELECT {COLUMNS} FROM images
-             WHERE ?3 AND project_id = ?1 AND content_hash = ?2 AND deleted_at IS NULL LIMIT 1"
-        ))?
-        .query_row(
-            params![key.project.as_str(), image.content_hash, image.unless_present],
-            image_of,
-        )
-        .optional()?;
-    if let Some(present) = present {
+    if image.unless_present
+        && let Some(present) = image_of_content(tx, &key.project, &image.content_hash)?
+    {
         return Ok(Ok(AddedImage::Present(present)));
     }
     let taken = tx
@@ -76,6 +68,20 @@ pub(super) fn add_image(
         annotation_count: 0,
         revision,
     })))
+}
+
+pub(super) fn image_of_content(
+    tx: &Transaction,
+    project: &ProjectId,
+    content_hash: &str,
+) -> anyhow::Result<Option<Image>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM images WHERE project_id = ?1 AND content_hash = ?2 AND deleted_at IS NULL LIMIT 1"
+    );
+    Ok(tx
+        .prepare_cached(&sql)?
+        .query_row([project.as_str(), content_hash], image_of)
+        .optional()?)
 }
 
 pub(super) fn images(

@@ -311,6 +311,12 @@ impl Store for SqliteStore {
         self.write(move |tx| images::add_image(tx, &image, may)).await
     }
 
+    async fn image_of_content(&self, project: &ProjectId, content_hash: &str) -> Result<Option<Image>> {
+        let (project, content_hash) = (project.clone(), content_hash.to_owned());
+        self.read(move |tx| images::image_of_content(tx, &project, &content_hash))
+            .await
+    }
+
     async fn images(
         &self,
         project: &ProjectId,
