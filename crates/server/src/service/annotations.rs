@@ -483,3 +483,109 @@ fn fingerprint(verb: &str, id: &str, request: &impl Serialize) -> Answer<Vec<u8>
     let request = serde_json::to_vec(&(verb, id, request)).map_err(|error| internal(&error.into()))?;
     Ok(Sha256::digest(request).to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use lockstep_wire::{AnnotationFields, Role};
+    use serde_json::Map;
+
+    use super::*;
+    use crate::Settings;
+    use crate::service::ProjectFields;
+    use crate::store::Added;
+
+    async fn server(folder: &Path) -> Arc<Service> {
+        let service = crate::embedded::open(folder, Settings::default()).await;
+        service.expect("a service")
+    }
+
+    async fn person(service: &Service, name: &str) -> UserId {
+        let email = format!("{name}@example.org");
+        let added = service.add_user(&email, name, "correct horse".into(), false);
+        match added.await.expect("an account") {
+            Added::New(user) => user.id,
+            Added::Taken => panic!("{name} is there already"),
+        }
+    }
+
+    fn fields(x: f64) -> AnnotationFields {
+        AnnotationFields {
+            label_id: None,
+            geometry: Geometry::bbox(x, 0.0, 1.0, 1.0),
+            attributes: Map::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_kept_is_as_true_as_the_database() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join(crate::embedded::DATABASE);
+        let [here, elsewhere] = [server(folder.path()).await, server(folder.path()).await];
+        let [olga, ann] = [person(&here, "olga").await, person(&here, "ann").await];
+        let project = ProjectId::from("p");
+        let new = ProjectFields {
+            id: Some(project.clone()),
+            name: "p".into(),
+            annotators_edit_all: false,
+        };
+        here.add_project(olga, new).await.expect("a project");
+        let joined = here.change_role(olga, &project, ann, Some(Role::Annotator)).await;
+        joined.expect("a member");
+        let database = rusqlite::Connection::open(&file).expect("a database");
+        let image = "INSERT INTO images (project_id, id, file_name, width, height, media_type, content_hash, revision,
+                                         added_by, added_at)
+                     VALUES ('p', 'i', 'i', 1, 1, 'image/png', '00', 1, 1, 0)";
+        database.execute_batch(image).expect("an image");
+
+        let read = async |reader| here.annotations(reader, "p".into(), "i".into()).await;
+        let shown = async || {
+            let annotations = read(ann)
+                .await
+                .expect("she may")
+                .parse()
+                .expect("JSON")
+                .annotations;
+            annotations.into_iter().map(|one| one.fields).collect::<Vec<_>>()
+        };
+        for _ in 0..2 {
+            assert!(shown().await.is_empty());
+        }
+        let create = CreateAnnotation {
+            id: None,
+            project_id: project.clone(),
+            image_id: "i".into(),
+            fields: fields(1.0),
+        };
+        let (saved, _) = elsewhere
+            .create(ann, create, SaveContext::default())
+            .await
+            .expect("saved");
+        for _ in 0..2 {
+            assert_eq!(shown().await, [fields(1.0)], "what another process saved");
+        }
+        here.change_role(olga, &project, ann, None)
+            .await
+            .expect("a farewell");
+        assert!(read(ann).await.is_err(), "it is kept, but not for her");
+        here.change_role(olga, &project, ann, Some(Role::Annotator))
+            .await
+            .expect("a return");
+        assert_eq!(shown().await, [fields(1.0)]);
+
+        // Another database in the place of this one, in which the same revision says something else.
+        let other = format!(
+            "UPDATE annotations SET geometry = replace(geometry, '1.0', '2.0') WHERE id = '{}';
+             UPDATE server SET data_epoch = 'another'",
+            saved.annotation.id
+        );
+        database.execute_batch(&other).expect("a restored backup");
+        here.look_at_epoch().await.expect("a look");
+        let Geometry::Bbox(now) = &shown().await[0].geometry else {
+            panic!("a box")
+        };
+        assert_eq!(now.width, 2.0);
+    }
+}

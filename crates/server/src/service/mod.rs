@@ -99,6 +99,8 @@ impl Service {
         if *known != epoch {
             known.clone_from(&epoch);
             self.watchers.begin_anew();
+            // A revision may be given a second time, with something else in it.
+            self.rendered.clear();
         }
         Ok(epoch)
     }
