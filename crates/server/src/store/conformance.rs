@@ -49,6 +49,102 @@ pub(super) async fn run(store: &dyn Store) {
     news_is_what_watchers_do_not_know(store).await;
 }
 
+/// What only a hand on the database can bring about, in SQL that all of them understand; `now` is their clock in it.
+/// Nothing has lapsed before.
+pub(super) async fn run_by_hand(store: &dyn Store, now: &str, hand: impl AsyncFn(String)) {
+    an_outage_is_made_up_to_whoever_held_a_lock(store, now, &hand).await;
+    a_lock_granted_after_a_long_quiet_time_is_not_lengthened_by_it(store, &hand).await;
+    l4_a_generation_is_above_the_floor_and_above_all_earlier_ones(store, &hand).await;
+    e34_a_thousand_locks_that_lapse_at_once_hold_nobody_up(store, &hand).await;
+}
+
+async fn an_outage_is_made_up_to_whoever_held_a_lock(
+    store: &dyn Store,
+    now: &str,
+    hand: &impl AsyncFn(String),
+) {
+    let (ann, _) = project(store, "outage").await;
+    let lock = async |expires: &str, alive: &str| {
+        hand(format!(
+            "DELETE FROM image_locks;
+             INSERT INTO image_locks (project_id, image_id, user_id, locked_at, expires_at, heartbeat_at, generation)
+             VALUES ('outage', 'i', {}, 0, {now} + {expires}, 0, 1);
+             UPDATE server SET alive_at = {now} + {alive}",
+            ann.id
+        ))
+        .await;
+        store.settle_locks().await.expect("a sweep").len()
+    };
+    assert_eq!(
+        lock("-180000", "-240000").await,
+        0,
+        "four minutes away with a minute of the lease left: it still is"
+    );
+    assert_eq!(
+        lock("-5000", "-10000").await,
+        1,
+        "ten seconds are no outage: it is over"
+    );
+    assert_eq!(
+        lock("-250000", "-240000").await,
+        1,
+        "it had lapsed before the server went away"
+    );
+}
+
+async fn a_lock_granted_after_a_long_quiet_time_is_not_lengthened_by_it(
+    store: &dyn Store,
+    hand: &impl AsyncFn(String),
+) {
+    let (ann, key) = project(store, "quiet").await;
+    hand("DELETE FROM image_locks; UPDATE server SET alive_at = alive_at - 3600000".into()).await;
+    store.settle_locks().await.expect("a sweep");
+    let granted = grant(store, &key, &ann).await;
+    store.settle_locks().await.expect("a sweep");
+    let (locks, _) = store.locks(&key.project, ann.id).await.expect("a list");
+    assert_eq!(locks, Some(vec![granted]));
+}
+
+async fn l4_a_generation_is_above_the_floor_and_above_all_earlier_ones(
+    store: &dyn Store,
+    hand: &impl AsyncFn(String),
+) {
+    let (ann, key) = project(store, "floor").await;
+    for (floor, expected) in [(0, 1), (1000, 1001), (1000, 1002), (7, 1003)] {
+        hand(format!("UPDATE server SET generation_floor = {floor}")).await;
+        assert_eq!(grant(store, &key, &ann).await.generation, Generation(expected));
+    }
+}
+
+async fn e34_a_thousand_locks_that_lapse_at_once_hold_nobody_up(
+    store: &dyn Store,
+    hand: &impl AsyncFn(String),
+) {
+    let (ann, key) = project(store, "thousand").await;
+    hand(format!(
+        "DELETE FROM image_locks;
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+         INSERT INTO image_locks (project_id, image_id, user_id, locked_at, expires_at, heartbeat_at, generation)
+         SELECT 'thousand', CASE i WHEN 1000 THEN 'i' ELSE 'lapsed ' || i END, {}, 0, i, 0, 1 FROM n",
+        ann.id
+    ))
+    .await;
+    // The last to lapse is free at once, though its turn in the clean-up has not come.
+    assert_eq!(grant(store, &key, &ann).await.image_id, key.image);
+    let mut sweeps = 0;
+    loop {
+        let ended = store.settle_locks().await.expect("a sweep").len();
+        assert!(ended <= 200, "{ended} at once");
+        if ended == 0 {
+            break;
+        }
+        sweeps += 1;
+    }
+    assert_eq!(sweeps, 4, "the rest of a thousand, two hundred at a time");
+    let (left, _) = store.locks(&key.project, ann.id).await.expect("a list");
+    assert_eq!(left.expect("for a member").len(), 1);
+}
+
 async fn user(store: &dyn Store, name: &str) -> User {
     let user = NewUser {
         email: format!("{name}@example.org"),

@@ -378,6 +378,7 @@ mod tests {
     use lockstep_cluster::{Cluster, Durability, shared};
     use lockstep_wire::ServerEvent;
 
+    use super::connection::Connection;
     use super::*;
     use crate::service::LabelFields;
     use crate::store::conformance;
@@ -401,7 +402,13 @@ mod tests {
 
     #[tokio::test]
     async fn postgres_is_a_store() {
-        conformance::run(&store().await).await;
+        let store = store().await;
+        conformance::run(&store).await;
+        conformance::run_by_hand(&store, "now_ms()", async |sql| {
+            let hand = Connection::of(&store.pool).await.expect("a connection");
+            hand.run(&sql).await.expect("SQL");
+        })
+        .await;
     }
 
     #[tokio::test]
