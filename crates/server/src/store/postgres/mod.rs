@@ -52,12 +52,14 @@ const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What holds for every connection. No statement of ours takes seconds: one that does would keep others waiting for what
-/// it holds. Planning afresh and compiling cost more than our statements do. Acknowledged is stored, whatever the
-/// database's default says.
+/// it holds. Planning afresh and compiling cost more than our statements do; and since a plan is made once, when the
+/// tables may still be empty, it is told that everything is found by keys, as it will have to be once they are full.
+/// Acknowledged is stored, whatever the database's default says.
 const SESSION: &str = "
     SET statement_timeout = '10s'; SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s';
     SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
     SET jit = off; SET plan_cache_mode = force_generic_plan;
+    SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// A store in a PostgreSQL database. Any number of servers may share it.
