@@ -91,6 +91,15 @@ async fn e19_yesterdays_backup_comes_back_as_another_servers_data(engine: Engine
     assert_eq!(before["status"], "acquired");
     let made = done(&world.place, &["backup", text(&out)]);
     assert!(Path::new(made.trim()).join("manifest.json").is_file(), "{made}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(made.trim())
+            .expect("a folder")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o077, 0, "hashes of passwords are for its owner alone");
+    }
 
     // A day's work that the backup knows nothing of.
     assert_eq!(save(&ann, ONE, 2, 3).await.0, 200);

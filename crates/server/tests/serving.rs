@@ -142,6 +142,22 @@ async fn a_client_that_sends_its_headers_a_byte_at_a_time_is_cut() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_left_idle_is_closed() {
+    let settings = Settings {
+        header_time: Duration::from_secs(1),
+        ..Settings::default()
+    };
+    let server = start(settings, None).await;
+    let mut connection = TcpStream::connect(server.addr).await.expect("a connection");
+    let request = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n";
+    connection.write_all(request).await.expect("it listens");
+    let mut said = Vec::new();
+    let end = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut said)).await;
+    assert!(end.is_ok(), "it stays open");
+    assert!(said.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
 async fn a_client_that_sends_its_body_a_byte_at_a_time_is_cut() {
     let request_time = Duration::from_secs(1);
     let settings = Settings {

@@ -33,7 +33,11 @@ pub async fn make(
     let made_at = Utc::now();
     let name = made_at.format("%Y%m%dT%H%M%S%.3fZ").to_string();
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
-    let temporary = tempfile::Builder::new()
+    let mut builder = tempfile::Builder::new();
+    // Hashes of passwords are in there.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let temporary = builder
         .prefix(&format!(".{name}-"))
         .tempdir_in(out)
         .with_context(|| format!("cannot write to {}", out.display()))?;
