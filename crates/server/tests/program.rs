@@ -384,6 +384,32 @@ fn an_import_says_of_each_file_what_became_of_it_and_may_be_repeated() {
     assert_eq!(run(data, &words).status.code(), Some(0), "now everything is in");
 }
 
+#[tokio::test]
+async fn while_the_bucket_is_away_an_upload_is_asked_to_come_again_and_leaves_no_image() {
+    let folder = tempfile::tempdir().expect("a folder");
+    project(folder.path());
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", nobody.local_addr().expect("an address"));
+    drop(nobody);
+    let mut serve = program(folder.path(), &["serve", "--blobs", "s3://images/of/lockstep"]);
+    serve
+        .env("AWS_ENDPOINT", endpoint)
+        .env("AWS_ALLOW_HTTP", "true")
+        .env("AWS_ACCESS_KEY_ID", "key")
+        .env("AWS_SECRET_ACCESS_KEY", "secret");
+    let serving = Serving::start(serve);
+    let olga = world::Person::sign_in(&serving.url, "olga").await;
+    let path = routes::path(routes::IMAGES, &["p"]);
+    let file = reqwest::multipart::Part::bytes(picture()).file_name("a.png");
+    let form = reqwest::multipart::Form::new().part("file", file);
+    let upload = olga.request(Method::POST, &path).multipart(form);
+    let answer = upload.send().await.expect("an answer");
+    assert_eq!(answer.status(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
+    let (_, page) = olga.get(&path).await;
+    assert_eq!(page["images"], json!([]), "no row without its bytes");
+}
+
 #[cfg(unix)]
 #[test]
 fn an_import_that_is_interrupted_finishes_what_it_began_and_goes_on_when_it_is_repeated() {
