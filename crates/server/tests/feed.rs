@@ -9,13 +9,13 @@ mod world;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use lockstep_wire::routes;
 use reqwest::Method;
 use serde_json::{Value, json};
-use world::{Engine, Fleet, PROJECT, Person, boxed};
+use world::{Engine, Fleet, PROJECT, Person, boxed, pause};
 
 on_every_engine![no_committed_change_is_skipped_by_a_reader_who_pages_while_64_write];
 
@@ -128,8 +128,17 @@ async fn write(
                 ops.push(json!({"op": "create", "id": format!("{number}-{drawn}"), "geometry": boxed(1.0)}));
             }
         }
-        let (status, body) = me.call(Method::POST, &path, Some(json!({"ops": ops}))).await;
-        assert_eq!(status, 200, "{body}");
+        let ops = json!({"ops": ops});
+        let body = loop {
+            let (status, body) = me.call(Method::POST, &path, Some(ops.clone())).await;
+            // So many at once may be too many. Nothing of it was stored, and the client comes back as it is told to.
+            if status == 503 {
+                pause(Duration::from_secs(1)).await;
+                continue;
+            }
+            assert_eq!(status, 200, "{body}");
+            break body;
+        };
         let mut truth = truth.lock().expect("nobody panicked");
         for saved in body["results"].as_array().expect("results") {
             let (id, version) = (saved["id"].as_str(), saved["version"].as_i64());
