@@ -41,6 +41,9 @@ pub(super) struct Watchers {
 #[derive(Debug)]
 struct Told {
     newest: Cursor,
+    /// How far the feed was searched for ended memberships. What was told may be further on by now, when this server
+    /// made a change after another one's.
+    looked: Cursor,
     /// Each image's newest grant they heard of, and whether it still lasts.
     locks: HashMap<ImageId, (Generation, bool)>,
 }
@@ -49,6 +52,7 @@ impl Default for Told {
     fn default() -> Self {
         Self {
             newest: Cursor(0),
+            looked: Cursor(0),
             locks: HashMap::new(),
         }
     }
@@ -131,8 +135,14 @@ impl Watchers {
             told.clear();
         }
         told.iter()
-            .map(|(project, told)| (project.clone(), told.newest, told.live()))
+            .map(|(project, told)| (project.clone(), told.looked, told.live()))
             .collect()
+    }
+
+    fn looked(&self, project: &ProjectId, until: Cursor) {
+        if let Some(told) = self.told().get_mut(project) {
+            told.looked = told.looked.max(until);
+        }
     }
 }
 
@@ -164,8 +174,10 @@ impl Service {
         if self.watchers.begin(&project) {
             let now = self.store.news(&project, Cursor(0), HashMap::new()).await?;
             let mut told = self.watchers.told();
+            let told = told.entry(project.clone()).or_default();
+            told.looked = told.looked.max(now.newest);
             for event in now.events() {
-                told.entry(project.clone()).or_default().take_in(&event);
+                told.take_in(&event);
             }
         }
         let newest = self.store.newest_change(&project).await?;
@@ -212,6 +224,7 @@ impl Service {
             for member in &news.left {
                 self.dismiss(&project, *member);
             }
+            self.watchers.looked(&project, news.newest);
             for event in news.events() {
                 let project = project.clone();
                 self.watchers.tell(Announcement { project, event });
@@ -261,7 +274,7 @@ mod tests {
     use lockstep_wire::Role;
 
     use super::*;
-    use crate::service::ProjectFields;
+    use crate::service::{LabelFields, ProjectFields};
     use crate::settings::Settings;
     use crate::store::Added;
 
@@ -278,16 +291,7 @@ mod tests {
             let service = crate::embedded::open(folder.path(), Settings::default())
                 .await
                 .expect("a service");
-            let [olga, ann] = [person(&service, "olga").await, person(&service, "ann").await];
-            let project = ProjectId::from("p");
-            let fields = ProjectFields {
-                id: Some(project.clone()),
-                name: "p".into(),
-                annotators_edit_all: false,
-            };
-            service.add_project(olga, fields).await.expect("a project");
-            let joined = service.change_role(olga, &project, ann, Some(Role::Viewer)).await;
-            joined.expect("a member");
+            let (project, olga, ann) = project(&service).await;
 
             let mut opening = pin!(service.watch(ann, project.clone(), None));
             let begun = futures::poll!(&mut opening);
@@ -308,6 +312,46 @@ mod tests {
             let ended = tokio::time::timeout(Duration::from_secs(5), events.count()).await;
             assert!(ended.is_ok(), "she still listens");
         });
+    }
+
+    #[tokio::test]
+    async fn l11_a_membership_that_another_server_ended_ends_the_stream_though_more_has_happened_here() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let server = async || {
+            crate::embedded::open(folder.path(), Settings::default())
+                .await
+                .expect("a service")
+        };
+        let (here, elsewhere) = (server().await, server().await);
+        let (project, olga, ann) = project(&here).await;
+        let events = here.watch(ann, project.clone(), None).await.expect("a stream");
+        elsewhere
+            .change_role(olga, &project, ann, None)
+            .await
+            .expect("a farewell");
+        let label = LabelFields {
+            name: Some("cat".into()),
+            ..LabelFields::default()
+        };
+        here.add_label(olga, &project, label).await.expect("a label");
+        here.look_for_news().await.expect("a look");
+        let ended = tokio::time::timeout(Duration::from_secs(5), events.count()).await;
+        assert!(ended.is_ok(), "she still listens");
+    }
+
+    /// A project of Olga's, in which Ann may look.
+    async fn project(service: &Arc<Service>) -> (ProjectId, UserId, UserId) {
+        let [olga, ann] = [person(service, "olga").await, person(service, "ann").await];
+        let project = ProjectId::from("p");
+        let fields = ProjectFields {
+            id: Some(project.clone()),
+            name: "p".into(),
+            annotators_edit_all: false,
+        };
+        service.add_project(olga, fields).await.expect("a project");
+        let joined = service.change_role(olga, &project, ann, Some(Role::Viewer)).await;
+        joined.expect("a member");
+        (project, olga, ann)
     }
 
     async fn person(service: &Arc<Service>, name: &str) -> UserId {

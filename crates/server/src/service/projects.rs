@@ -160,11 +160,10 @@ impl Service {
             RoleOutcome::Unknown => return Err(no_such_member().into()),
         };
         self.announce(ended);
-        self.changed(project).await?;
         if role.is_none() {
             self.dismiss(project, member);
         }
-        Ok(())
+        self.changed(project).await
     }
 
     /// A project's labels.
