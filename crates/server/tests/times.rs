@@ -19,6 +19,7 @@ use world::{
 
 on_every_engine![
     e5_a_save_that_comes_ten_minutes_late_leaves_the_rivals_work_alone,
+    a_forced_release_keeps_the_image_for_half_a_minute_and_not_for_as_long_as_all_is_quiet,
     e15_a_step_of_the_databases_clock_grants_nothing_twice_and_shortens_no_lease,
     e33_a_database_that_keeps_everyone_waiting_is_later_and_not_never,
     e34_a_thousand_locks_that_lapse_at_once_are_cleaned_up_in_bounded_steps,
@@ -64,6 +65,19 @@ async fn e5_a_save_that_comes_ten_minutes_late_leaves_the_rivals_work_alone(engi
         ann.acquire(IMAGE).await;
         ann.release(IMAGE).await;
     }
+}
+
+async fn a_forced_release_keeps_the_image_for_half_a_minute_and_not_for_as_long_as_all_is_quiet(
+    engine: Engine,
+) {
+    let world = World::begin(engine, Settings::default()).await;
+    let (ann, olga) = (world.sign_in("ann").await, world.sign_in("olga").await);
+    ann.acquire(IMAGE).await;
+    assert_eq!(olga.force(IMAGE).await.1["status"], "released");
+    assert_eq!(ann.acquire(IMAGE).await.1["status"], "already_locked");
+    // Without a lock to look after, the server gives no sign of life.
+    world.place.step_clock(40_000).await;
+    assert_eq!(ann.acquire(IMAGE).await.1["status"], "acquired");
 }
 
 /// What is left of a lease, by an answer's own time.

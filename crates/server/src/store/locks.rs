@@ -86,6 +86,23 @@ pub struct LockScene {
     pub hold: Option<Hold>,
 }
 
+impl LockScene {
+    /// Of an annotation that never was: nobody is a member of nowhere.
+    pub(super) fn nowhere(now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            role: None,
+            image: Presence::Absent,
+            image_revision: 0,
+            live: None,
+            newest: Generation(0),
+            own_last: None,
+            named: None,
+            hold: None,
+        }
+    }
+}
+
 /// What someone without the right tried upon another's lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -196,7 +213,9 @@ pub(crate) const SIGN_OF_LIFE: Duration = Duration::seconds(5);
 /// A pause longer than this is an outage: nobody could have renewed meanwhile, so nobody loses his lock by it.
 pub(crate) const OUTAGE: Duration = Duration::seconds(30);
 
-/// How long the server was away, when that was long enough to count; it must then be made up to every live lease.
+/// How long the server was away, when that was long enough to count; it must then be made up to every live lease. Not to
+/// an image that is kept after a forced release: where nobody holds a lock there is no sign of life either, and what is
+/// kept for half a minute would be kept for as long as nobody asks.
 pub fn outage(alive_at: DateTime<Utc>, now: DateTime<Utc>) -> Option<Duration> {
     let away = now - alive_at;
     (away > OUTAGE).then_some(away)

@@ -157,15 +157,9 @@ async fn make_up(pool: &Pool) -> anyhow::Result<()> {
         let alive_at: Millis = row.try_get(0)?;
         let now: Millis = tx.query_one("SELECT now_ms()", &[]).await?.try_get(0)?;
         if let Some(away) = outage(alive_at.0, now.0) {
-            let away = away.num_milliseconds();
             tx.execute(
                 "UPDATE image_locks SET expires_at = expires_at + $2 WHERE expires_at > $1",
-                &[&alive_at, &away],
-            )
-            .await?;
-            tx.execute(
-                "UPDATE lock_counters SET held_until = held_until + $2 WHERE held_until > $1",
-                &[&alive_at, &away],
+                &[&alive_at, &away.num_milliseconds()],
             )
             .await?;
         }

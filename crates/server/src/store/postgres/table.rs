@@ -360,7 +360,7 @@ impl Table {
             .and_then(|key| Some((key, self.images.get(key)?)))
         {
             Some((key, image)) => image.scene(key, seat, &question.party, generation, now),
-            None => nowhere(now),
+            None => LockScene::nowhere(now),
         };
         let applied = question.key.as_ref().and_then(|(key, _)| {
             let state = self.applied.get(&(question.party.user, key.clone()))?;
@@ -462,20 +462,5 @@ fn lock_for(
         generation: Generation(0),
         client_id: party.client.clone(),
         device,
-    }
-}
-
-/// Of an annotation that never was: nobody is a member of nowhere.
-fn nowhere(now: DateTime<Utc>) -> LockScene {
-    LockScene {
-        now,
-        role: None,
-        image: Presence::Absent,
-        image_revision: 0,
-        live: None,
-        newest: Generation(0),
-        own_last: None,
-        named: None,
-        hold: None,
     }
 }

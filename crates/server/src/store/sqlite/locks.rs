@@ -58,10 +58,6 @@ pub(super) fn settle(tx: &Transaction) -> anyhow::Result<(DateTime<Utc>, Vec<End
             "UPDATE image_locks SET expires_at = expires_at + ?2 WHERE expires_at > ?1",
             params![Millis(alive_at), away.num_milliseconds()],
         )?;
-        tx.execute(
-            "UPDATE lock_counters SET held_until = held_until + ?2 WHERE held_until > ?1",
-            params![Millis(alive_at), away.num_milliseconds()],
-        )?;
     }
     if (now - alive_at).abs() >= SIGN_OF_LIFE {
         tx.execute("UPDATE server SET alive_at = ?1", [Millis(now)])?;
