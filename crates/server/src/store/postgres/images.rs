@@ -86,7 +86,7 @@ async fn add(tx: &Transaction, image: &NewImage, may: Authorise) -> anyhow::Resu
             &format!(
                 "INSERT INTO images (project_id, id, file_name, width, height, media_type, content_hash, revision,
                                      added_by, added_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, now_ms())
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT generation_floor FROM server) + 1, $8, now_ms())
                  ON CONFLICT (project_id, id) DO NOTHING RETURNING {COLUMNS}"
             ),
             &[

@@ -33,14 +33,18 @@ pub(super) fn record(
     Ok(Cursor(cursor))
 }
 
+/// An image's revision, from the place in the feed of the change that makes it: above all that a database may have given
+/// out of which this one is an older copy.
+pub(super) const REVISION_AT: &str = "(SELECT generation_floor FROM server) + ";
+
 /// Puts an annotation and its image at the end of their project's feed, and moves the image on: one save's share, in as
-/// few statements as it takes. The new place is also the image's revision.
+/// few statements as it takes. Says the new place, and the image's new revision.
 pub(super) fn record_save(
     tx: &Transaction,
     key: &ImageKey,
     annotation: &AnnotationId,
     more_annotations: i32,
-) -> anyhow::Result<Cursor> {
+) -> anyhow::Result<(Cursor, i64)> {
     let (project, image) = (key.project.as_str(), key.image.as_str());
     let cursor: i64 = tx
         .prepare_cached(
@@ -59,11 +63,15 @@ pub(super) fn record_save(
         image,
         cursor
     ])?;
-    tx.prepare_cached(
-        "UPDATE images SET revision = ?3, annotation_count = annotation_count + ?4 WHERE project_id = ?1 AND id = ?2",
-    )?
-    .execute(params![project, image, cursor, more_annotations])?;
-    Ok(Cursor(cursor))
+    let revision = tx
+        .prepare_cached(&format!(
+            "UPDATE images SET revision = {REVISION_AT}?3, annotation_count = annotation_count + ?4
+             WHERE project_id = ?1 AND id = ?2 RETURNING revision"
+        ))?
+        .query_row(params![project, image, cursor, more_annotations], |row| {
+            row.get(0)
+        })?;
+    Ok((Cursor(cursor), revision))
 }
 
 pub(super) fn newest(tx: &Transaction, project: &ProjectId) -> anyhow::Result<Cursor> {

@@ -4,7 +4,7 @@ use lockstep_wire::changes::ReleaseReason;
 use lockstep_wire::{Image, ImageId, ImagePage, ProjectId, UserId};
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params, params};
 
-use super::changes::record;
+use super::changes::{REVISION_AT, record};
 use super::clock::{Millis, now};
 use super::locks;
 use super::projects::role;
@@ -47,27 +47,22 @@ pub(super) fn add_image(
     if taken {
         return Ok(Ok(AddedImage::Taken));
     }
-    let revision = record(tx, &key.project, Kind::Image, key.image.as_str())?.0;
-    tx.execute(
-        "INSERT INTO images (project_id, id, file_name, width, height, media_type, content_hash, revision, added_by,
-                             added_at)
-         VALUES (:project, :id, :file_name, :width, :height, :media_type, :hash, :revision, :by, :now)",
+    let place = record(tx, &key.project, Kind::Image, key.image.as_str())?.0;
+    let added = tx.query_row(
+        &format!(
+            "INSERT INTO images (project_id, id, file_name, width, height, media_type, content_hash, revision, added_by,
+                                 added_at)
+             VALUES (:project, :id, :file_name, :width, :height, :media_type, :hash, {REVISION_AT}:place, :by, :now)
+             RETURNING {COLUMNS}"
+        ),
         named_params! {
             ":project": key.project.as_str(), ":id": key.image.as_str(), ":file_name": image.file_name,
             ":width": image.width, ":height": image.height, ":media_type": image.media_type,
-            ":hash": image.content_hash, ":revision": revision, ":by": image.added_by.0, ":now": Millis(now(tx)?),
+            ":hash": image.content_hash, ":place": place, ":by": image.added_by.0, ":now": Millis(now(tx)?),
         },
+        image_of,
     )?;
-    Ok(Ok(AddedImage::New(Image {
-        id: key.image.clone(),
-        file_name: image.file_name.clone(),
-        width: image.width,
-        height: image.height,
-        media_type: image.media_type.clone(),
-        content_hash: image.content_hash.clone(),
-        annotation_count: 0,
-        revision,
-    })))
+    Ok(Ok(AddedImage::New(added)))
 }
 
 pub(super) fn image_of_content(
@@ -140,10 +135,12 @@ pub(super) fn delete_image(
         return Ok(Ok(Deletion { before, ended: None }));
     }
     let now = now(tx)?;
-    let revision = record(tx, &key.project, Kind::Image, key.image.as_str())?.0;
+    let place = record(tx, &key.project, Kind::Image, key.image.as_str())?.0;
     tx.execute(
-        "UPDATE images SET deleted_at = ?3, revision = ?4 WHERE project_id = ?1 AND id = ?2",
-        params![key.project.as_str(), key.image.as_str(), Millis(now), revision],
+        &format!(
+            "UPDATE images SET deleted_at = ?3, revision = {REVISION_AT}?4 WHERE project_id = ?1 AND id = ?2"
+        ),
+        params![key.project.as_str(), key.image.as_str(), Millis(now), place],
     )?;
     let ended = locks::end(tx, key, now, ReleaseReason::Forced, Some(by))?;
     Ok(Ok(Deletion { before, ended }))

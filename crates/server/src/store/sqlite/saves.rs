@@ -165,13 +165,6 @@ fn versions(tx: &Transaction, id: &AnnotationId) -> anyhow::Result<Vec<Annotatio
     Ok(versions)
 }
 
-fn image_of(annotation: &Annotation) -> ImageKey {
-    ImageKey {
-        project: annotation.project_id.clone(),
-        image: annotation.image_id.clone(),
-    }
-}
-
 fn first_fields(tx: &Transaction, id: &AnnotationId) -> anyhow::Result<Option<AnnotationFields>> {
     let sql = format!("SELECT {FIELDS} FROM annotation_versions WHERE annotation_id = ?1 AND version = 1");
     let mut ask = tx.prepare_cached(&sql)?;
@@ -195,30 +188,15 @@ fn applied(tx: &Transaction, user: UserId, key: &IdempotencyKey) -> anyhow::Resu
     Ok(found)
 }
 
-/// Of an annotation that never was: nobody is a member of nowhere.
-fn nowhere(now: DateTime<Utc>) -> LockScene {
-    LockScene {
-        now,
-        role: None,
-        image: Presence::Absent,
-        image_revision: 0,
-        live: None,
-        newest: Generation(0),
-        own_last: None,
-        named: None,
-        hold: None,
-    }
-}
-
 fn scene(tx: &Transaction, question: &SaveQuestion, now: DateTime<Utc>) -> anyhow::Result<SaveScene> {
     let stored = stored(tx, &question.annotation)?;
     let place = question
         .create_on
         .clone()
-        .or_else(|| stored.as_ref().map(|stored| image_of(&stored.annotation)));
+        .or_else(|| stored.as_ref().map(|stored| ImageKey::of(&stored.annotation)));
     let (lock, annotators_edit_all) = match &place {
         Some(key) => locks::scene(tx, key, &question.party, question.generation, now)?,
-        None => (nowhere(now), false),
+        None => (LockScene::nowhere(now), false),
     };
     let label_known = match (&place, &question.label) {
         (Some(key), Some(label)) => knows_label(tx, &key.project, label)?,
@@ -262,8 +240,8 @@ pub(super) fn save(tx: &Transaction, saves: Vec<Save>) -> anyhow::Result<SaveRep
                 deleted,
                 regrant,
             } => {
-                let key = image_of(&annotation);
-                let cursor = write(tx, &key, scene.stored.as_ref(), &annotation, deleted)?;
+                let key = ImageKey::of(&annotation);
+                let (cursor, image_revision) = write(tx, &key, scene.stored.as_ref(), &annotation, deleted)?;
                 let mut lock = None;
                 if let Some(expires_at) = regrant {
                     ended.extend(locks::end(tx, &key, now, ReleaseReason::Expired, None)?);
@@ -277,7 +255,7 @@ pub(super) fn save(tx: &Transaction, saves: Vec<Save>) -> anyhow::Result<SaveRep
                     annotation: *annotation,
                     deleted,
                     lock,
-                    image_revision: cursor.0,
+                    image_revision,
                 };
                 if let Some((idempotency_key, fingerprint)) = &question.key {
                     remember(tx, question.party.user, idempotency_key, fingerprint, &done, now)?;
@@ -292,14 +270,14 @@ pub(super) fn save(tx: &Transaction, saves: Vec<Save>) -> anyhow::Result<SaveRep
     Ok(SaveReport { outcomes, ended })
 }
 
-/// Writes a version down everywhere. Its place in the feed is also the image's new revision.
+/// Writes a version down everywhere. Says its place in the feed, and the image's new revision.
 fn write(
     tx: &Transaction,
     key: &ImageKey,
     before: Option<&Stored>,
     annotation: &Annotation,
     deleted: bool,
-) -> anyhow::Result<Cursor> {
+) -> anyhow::Result<(Cursor, i64)> {
     let fields = &annotation.fields;
     let label = fields.label_id.as_ref().map(LabelId::as_str);
     let geometry = serde_json::to_string(&fields.geometry)?;

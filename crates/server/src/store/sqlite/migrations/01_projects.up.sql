@@ -6,8 +6,8 @@ CREATE TABLE server (
     signing_key BLOB    NOT NULL,
     -- The last sign of life of any server on this database: what an outage is measured by.
     alive_at    INTEGER NOT NULL,
-    -- No lock's generation is at or below it: raised when the data came back from a backup, since what was granted
-    -- after that backup is not known here.
+    -- No lock's generation and no image's new revision is at or below it: raised when the data came back from a backup,
+    -- since what was granted and written after that backup is not known here.
     generation_floor INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
