@@ -83,8 +83,6 @@ pub(super) async fn changes(
     since: Cursor,
     limit: u32,
 ) -> anyhow::Result<Option<ChangePage>> {
-    // One look by its key for each row of the page: left to itself, the plan, which is made for a page of any length,
-    // reads every annotation of the database for each page.
     let sql = format!(
         "SELECT change_number, page.cursor, page.kind, page.entity, member.role, labels.label, {images}, {annotations}
          FROM members AS reader JOIN projects ON projects.id = reader.project_id
@@ -95,12 +93,8 @@ pub(super) async fn changes(
              AND member.project_id = $1 AND member.user_id::text = page.entity
          LEFT JOIN labels ON page.kind = 'label'
              AND labels.project_id = $1 AND labels.id = page.entity AND NOT labels.deleted
-         LEFT JOIN LATERAL (
-             SELECT * FROM images
-             WHERE page.kind = 'image' AND project_id = $1 AND id = page.entity LIMIT 1) AS images ON true
-         LEFT JOIN LATERAL (
-             SELECT * FROM annotations
-             WHERE page.kind = 'annotation' AND id = page.entity LIMIT 1) AS annotations ON true
+         LEFT JOIN images ON page.kind = 'image' AND images.project_id = $1 AND images.id = page.entity
+         LEFT JOIN annotations ON page.kind = 'annotation' AND annotations.id = page.entity
          LEFT JOIN users AS savers ON savers.id = annotations.updated_by
          WHERE reader.project_id = $1 AND reader.user_id = $2
          ORDER BY page.cursor",

@@ -7,6 +7,7 @@ use std::ops::Deref;
 
 use anyhow::Context as _;
 use deadpool_postgres::{HookError, Object, Pool, PoolError};
+use tokio::time::error::Elapsed;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
@@ -108,7 +109,7 @@ impl Drop for Transaction {
 }
 
 /// How often a transaction that lost against another one is run.
-const ATTEMPTS: usize = 6;
+pub(super) const ATTEMPTS: usize = 6;
 
 /// Runs a transaction again when it lost against another one and has left nothing.
 pub(super) async fn retrying<T, F>(mut transaction: impl FnMut() -> F) -> anyhow::Result<T>
@@ -145,9 +146,12 @@ pub(super) fn lost_a_race(error: &anyhow::Error) -> bool {
     code.is_some_and(|code| races.contains(code))
 }
 
-/// The connection is lost, or there was none to be had.
+/// The connection is lost, or there was none to be had, or nothing came back on it.
 pub(super) fn is_unreachable(error: &anyhow::Error) -> bool {
     if let Some(PoolError::Timeout(_)) = error.downcast_ref() {
+        return true;
+    }
+    if error.is::<Elapsed>() {
         return true;
     }
     let Some(error) = postgres(error) else {

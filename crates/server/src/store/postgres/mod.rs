@@ -97,7 +97,7 @@ impl PostgresStore {
             .await
             .context("cannot write to the database")?;
         history::look(&**pool.get().await?).await?;
-        let rounds = Rounds::begin(&pool);
+        let rounds = Rounds::begin(&pool, rounds::PATIENCE);
         let hints = Hints::begin(address);
         Ok(Self { pool, rounds, hints })
     }
@@ -383,7 +383,7 @@ mod tests {
     use super::connection::Connection;
     use super::*;
     use crate::service::LabelFields;
-    use crate::store::conformance;
+    use crate::store::{LockDecision, Party, conformance};
     use crate::{Blobs, Service, Settings};
 
     async fn store() -> PostgresStore {
@@ -431,6 +431,70 @@ mod tests {
         let again = open(&copy).await;
         let (same_epoch, next) = epoch_and_grant(&again, &key, &user).await;
         assert_eq!((same_epoch, next), (new_epoch, above + 1));
+    }
+
+    /// The way to the cluster, as a proxy's port. Connections that were made before `cut` are never heard of again.
+    async fn way_that_can_be_cut() -> (u16, tokio::sync::watch::Sender<bool>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let (cut, is_cut) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((mut here, _)) = listener.accept().await {
+                let mut is_cut = is_cut.clone();
+                tokio::spawn(async move {
+                    let there = shared().host();
+                    let mut there = tokio::net::TcpStream::connect(there).await.expect("the cluster");
+                    let was_cut = tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut here, &mut there) => false,
+                        () = async { drop(is_cut.wait_for(|cut| *cut).await) } => true,
+                    };
+                    if was_cut {
+                        std::future::pending::<()>().await;
+                    }
+                });
+            }
+        });
+        (port, cut)
+    }
+
+    #[tokio::test]
+    async fn e18_a_database_that_goes_without_a_word_does_not_hold_up_its_successor() {
+        let url = shared().new_database().expect("a database");
+        let (port, cut) = way_that_can_be_cut().await;
+        let way = url.replace(&shared().host(), &format!("127.0.0.1:{port}"));
+        assert_ne!(way, url);
+        let mut store = open(&way).await;
+        let (user, key) = conformance::project(&store, "p").await;
+        store.rounds = Rounds::begin(&store.pool, Duration::from_secs(2));
+        let look = async || {
+            let question = LockQuestion {
+                image: key.clone(),
+                party: Party {
+                    user: user.id,
+                    client: None,
+                },
+                generation: None,
+            };
+            let looked = store.update_lock(question, Box::new(|_| LockDecision::Nothing));
+            tokio::time::timeout(Duration::from_secs(60), looked)
+                .await
+                .expect("nobody waits for what is gone")
+        };
+        look().await.expect("an answer");
+        cut.send_replace(true);
+        let gone = look().await;
+        assert!(matches!(gone, Err(StoreError::Busy)), "{gone:?}");
+        cut.send_replace(false);
+        let mut after = look().await;
+        for _ in 0..CONNECTIONS {
+            if after.is_ok() {
+                break;
+            }
+            after = look().await;
+        }
+        after.expect("an answer of the one that is there now");
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use deadpool_postgres::Pool;
@@ -15,8 +16,11 @@ use futures::FutureExt as _;
 use futures::future::join3;
 use lockstep_wire::Cursor;
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::timeout;
 
-use super::connection::{Connection, Params, Transaction, is_unreachable, lost_a_race, store_error};
+use super::connection::{
+    ATTEMPTS, Connection, Params, Transaction, is_unreachable, lost_a_race, store_error,
+};
 use super::scenes::{self, Questions};
 use super::{locks, writes};
 use crate::store::{
@@ -31,6 +35,10 @@ const LARGEST: usize = 128;
 
 /// Rounds under way at a time: while one waits for the disk the next one reads.
 const ABREAST: usize = 2;
+
+/// How long a round is waited for: longer than the database lets a statement take, and less than a client waits. A database
+/// that went without a word, with its machine or the network, must not keep the next rounds from asking its successor.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where questions wait for their round.
 pub(super) struct Rounds {
@@ -56,11 +64,11 @@ enum Outcome {
 }
 
 impl Rounds {
-    pub(super) fn begin(pool: &Pool) -> Self {
+    pub(super) fn begin(pool: &Pool, patience: Duration) -> Self {
         let (sender, queue) = mpsc::channel(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..ABREAST {
-            tokio::spawn(keep_going(pool.clone(), Arc::clone(&queue)));
+            tokio::spawn(keep_going(pool.clone(), patience, Arc::clone(&queue)));
         }
         Self {
             queue: sender,
@@ -112,7 +120,7 @@ impl Work {
     }
 }
 
-async fn keep_going(pool: Pool, queue: Arc<Mutex<mpsc::Receiver<Asked>>>) {
+async fn keep_going(pool: Pool, patience: Duration, queue: Arc<Mutex<mpsc::Receiver<Asked>>>) {
     loop {
         let mut round = Vec::new();
         {
@@ -133,14 +141,14 @@ async fn keep_going(pool: Pool, queue: Arc<Mutex<mpsc::Receiver<Asked>>>) {
             .into_iter()
             .map(|Asked { work, waits, answer }| (work, (answer, waits)))
             .unzip();
-        let outcomes = match run(&pool, &mut works).await {
+        let outcomes = match run_in_time(&pool, patience, &mut works).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(error) if is_unreachable(&error) || works.len() == 1 => each(store_error(error), works.len()),
             // One may have spoilt it for all.
             Err(_) => {
                 let mut outcomes = Vec::with_capacity(works.len());
                 for work in &mut works {
-                    let alone = run(&pool, std::slice::from_mut(work)).await;
+                    let alone = run_in_time(&pool, patience, std::slice::from_mut(work)).await;
                     outcomes.push(alone.map_err(store_error).and_then(|outcomes| {
                         let only = outcomes.into_iter().next();
                         only.ok_or_else(|| StoreError::Failed(anyhow!("a round without an outcome")))
@@ -164,8 +172,9 @@ fn each(error: StoreError, many: usize) -> Vec<Result<Outcome>> {
     }
 }
 
-/// How often a round that lost against another one is run.
-const ATTEMPTS: usize = 6;
+async fn run_in_time(pool: &Pool, patience: Duration, works: &mut [Work]) -> anyhow::Result<Vec<Outcome>> {
+    timeout(patience, run(pool, works)).await?
+}
 
 async fn run(pool: &Pool, works: &mut [Work]) -> anyhow::Result<Vec<Outcome>> {
     let mut ended = Vec::new();
@@ -208,10 +217,9 @@ async fn round(pool: &Pool, works: &mut [Work], settled: bool) -> anyhow::Result
             Work::Saves(saves) => asked.push_saves(saves),
         }
     }
-    let connection = Connection::of(pool).await?;
-    let alone = connection.prepare(locks::ALONE_ON_ALL).await?;
-    let scenes = connection.prepare(&scenes::sql()).await?;
-    let tx = Transaction::unbegun(connection);
+    let tx = Transaction::unbegun(Connection::of(pool).await?);
+    let alone = tx.prepare(locks::ALONE_ON_ALL).await?;
+    let scenes = tx.prepare(&scenes::sql()).await?;
     // Sent at once, answered in this order. What is alone on its images looks at them after that.
     let places: Params<'_> = &[&asked.projects, &asked.images, &asked.annotations];
     let (begun, alone_on, rows) = join3(
