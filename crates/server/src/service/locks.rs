@@ -521,7 +521,7 @@ pub(super) mod tests {
         }
     }
 
-    fn past(generation: i64, reason: Option<ReleaseReason>) -> Option<PastGrant> {
+    pub(in crate::service) fn past(generation: i64, reason: Option<ReleaseReason>) -> Option<PastGrant> {
         let by = |reason| match reason {
             ReleaseReason::Forced | ReleaseReason::TakenOver => Some(Author {
                 user_id: UserId(9),

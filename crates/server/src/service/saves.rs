@@ -71,7 +71,11 @@ pub(super) fn decide_save(scene: &SaveScene, intent: &Intent) -> SaveDecision {
     }
     let regrant = match decide_write_lock(&scene.lock, &intent.party, intent.generation) {
         WriteLock::Go => None,
-        WriteLock::GoAndRegrant => Some(scene.lock.now + intent.lease),
+        // Whoever may no longer hold a lock, but may still say what he thinks, is not given his old one again.
+        WriteLock::GoAndRegrant => scene
+            .role
+            .is_some_and(Role::annotates)
+            .then(|| scene.lock.now + intent.lease),
         WriteLock::Refuse(refusal) => return SaveDecision::Refuse(refusal),
     };
     match decide_version(scene, intent) {
@@ -266,10 +270,11 @@ pub(super) fn no_such_annotation() -> RefusalDetail {
 
 #[cfg(test)]
 mod tests {
-    use super::super::locks::tests::{at, free, held, party};
+    use super::super::locks::tests::{at, free, held, party, past};
     use super::*;
     use crate::store::{Applied, LockScene};
     use lockstep_wire::Geometry;
+    use lockstep_wire::changes::ReleaseReason;
     use lockstep_wire::refusal::Author;
 
     fn fields(x: f64) -> AnnotationFields {
@@ -390,6 +395,21 @@ mod tests {
             decide(tombstone, review(2, fields(2.0))),
             "403",
             "it would bring it back"
+        );
+
+        // He held the image when he still annotated, and his lock lapsed.
+        let once_his = SaveScene {
+            lock: LockScene {
+                own_last: past(3, Some(ReleaseReason::Expired)),
+                newest: Generation(3),
+                ..free()
+            },
+            ..seen(stored())
+        };
+        let decision = decide_save(&once_his, &intent(9, review(2, fields(2.0))));
+        assert!(
+            matches!(decision, SaveDecision::Write { regrant: None, .. }),
+            "{decision:?}"
         );
 
         // His review was stored, the answer was lost, and the box was moved since.
