@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
 
@@ -54,7 +54,7 @@ pub(crate) enum Fault {
 
 impl From<clap::Error> for Fault {
     fn from(error: clap::Error) -> Self {
-        Self::Usage(error)
+        Self::Usage(discreet(error))
     }
 }
 
@@ -124,9 +124,12 @@ fn read_file(file: &Path) -> anyhow::Result<Values> {
     let shown = file.display();
     let text =
         std::fs::read_to_string(file).with_context(|| format!("cannot read the settings in {shown}"))?;
-    let table: toml::Table = text
-        .parse()
-        .map_err(|fault: toml::de::Error| anyhow!("{shown} is not TOML: {fault}"))?;
+    // Without the line itself, which may hold a password.
+    let table: toml::Table = text.parse().map_err(|fault: toml::de::Error| {
+        let before = fault.span().and_then(|span| text.get(..span.start));
+        let line = before.unwrap_or_default().matches('\n').count() + 1;
+        anyhow!("{shown} is not TOML: line {line}: {}", fault.message())
+    })?;
     let known = known();
     let mut values = Values::new();
     for (key, value) in table {
@@ -175,7 +178,7 @@ fn check(argument: &Arg, texts: &[String]) -> Result<(), String> {
             .no_binary_name(true)
             .arg(alone)
             .try_get_matches_from(flags);
-        return outcome.map(drop).map_err(|fault| first_line(&fault));
+        return outcome.map(drop).map_err(|fault| first_line(&discreet(fault)));
     }
     match texts {
         [one] if one == "true" || one == "false" => Ok(()),
@@ -262,15 +265,35 @@ fn json_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A URL without its password.
+/// A fault that shows a value without its password: it ends in the log of whatever started the program.
+fn discreet(mut fault: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(value)) = fault.get(ContextKind::InvalidValue) {
+        let shown = ContextValue::String(masked(value));
+        fault.insert(ContextKind::InvalidValue, shown);
+    }
+    fault
+}
+
+/// A URL without its password, however it is written: rather too little is shown than too much.
 fn masked(value: &str) -> String {
-    let secret = || {
-        let (scheme, rest) = value.split_once("://")?;
-        let (user_info, host) = rest.split_once('@')?;
-        let (user, _) = user_info.split_once(':')?;
-        Some(format!("{scheme}://{user}:***@{host}"))
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return value.to_owned();
     };
-    secret().unwrap_or_else(|| value.to_owned())
+    let rest = match rest.rsplit_once('@') {
+        Some((user_info, host)) => match user_info.split_once(':') {
+            Some((user, _)) => format!("{user}:***@{host}"),
+            None => rest.to_owned(),
+        },
+        None => rest.to_owned(),
+    };
+    let mut parts = rest.split("password=");
+    let mut shown = format!("{scheme}://{}", parts.next().unwrap_or_default());
+    for part in parts {
+        let after = part.find('&').map_or("", |end| &part[end..]);
+        shown.push_str("password=***");
+        shown.push_str(after);
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -394,8 +417,31 @@ mod tests {
     }
 
     #[test]
+    fn a_databases_password_is_not_in_the_fault_that_refuses_its_url() {
+        let url = "postgres://ann:secret@h:port/db";
+        let in_file = format!("database = \"{url}\"");
+        let Err(Fault::Usage(on_the_command_line)) = read_with("", &["--database", url]) else {
+            panic!("it is no port")
+        };
+        for fault in [
+            on_the_command_line.to_string(),
+            fault(&in_file),
+            fault(&format!("{in_file} more")),
+        ] {
+            assert!(!fault.contains("secret"), "{fault}");
+        }
+        assert!(fault(&in_file).contains("ann:***@h:port"));
+        assert!(fault(&format!("log = \"warn\"\n{in_file} more")).contains("line 2"));
+    }
+
+    #[test]
     fn a_databases_password_is_not_shown() {
         assert_eq!(masked("postgres://a:secret@h/db"), "postgres://a:***@h/db");
+        assert_eq!(masked("postgres://a:se@cr/et?@h/db"), "postgres://a:***@h/db");
+        assert_eq!(
+            masked("postgres://h/db?user=a&password=secret&sslmode=require"),
+            "postgres://h/db?user=a&password=***&sslmode=require"
+        );
         assert_eq!(masked("postgres://h/db"), "postgres://h/db");
         assert_eq!(masked("127.0.0.1:8787"), "127.0.0.1:8787");
     }
