@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -11,7 +12,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
 use super::clock::{Millis, now};
-use super::{connect, migrations};
+use super::{connect, create_private, migrations};
 use crate::store::copy::{Copied, Facts, ImageBytes, Restored, generation_floor};
 
 /// Pages copied between two words of progress: some eight megabytes.
@@ -22,6 +23,7 @@ pub(crate) fn copy(path: &Path, into: &Path, progress: &dyn Fn(u64, u64)) -> any
     let source = connect(path)?;
     // While this transaction is open the copy's every page is of its instant, and no write makes it begin anew.
     source.execute_batch("BEGIN; SELECT count(*) FROM sqlite_master;")?;
+    create_private(into).with_context(|| format!("cannot make {}", into.display()))?;
     let mut copied = Connection::open(into).with_context(|| format!("cannot make {}", into.display()))?;
     {
         let backup = Backup::new(&source, &mut copied)?;
@@ -79,7 +81,8 @@ pub(crate) fn restore(
     let _alone = migrations::lock(path)?;
     let coming = path.with_extension("restoring");
     let _ = std::fs::remove_file(&coming);
-    std::fs::copy(copied, &coming).with_context(|| format!("cannot write {}", coming.display()))?;
+    let brought = create_private(&coming).and_then(|mut file| io::copy(&mut File::open(copied)?, &mut file));
+    brought.with_context(|| format!("cannot write {}", coming.display()))?;
     let restored = settle(path, &coming, facts, aside);
     if restored.is_err() {
         let _ = std::fs::remove_file(&coming);

@@ -4,6 +4,8 @@
 //! database's clock, asked inside the transaction.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -142,6 +144,16 @@ impl Readers {
     }
 }
 
+/// Makes a file for nobody but whoever runs the server: a database has the key that signs access tokens in it. What
+/// SQLite puts beside it is as private.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// Opens a connection that is safe to share the file with other processes.
 pub(super) fn connect(path: &Path) -> anyhow::Result<Connection> {
     ensure!(
@@ -151,8 +163,12 @@ pub(super) fn connect(path: &Path) -> anyhow::Result<Connection> {
     );
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)
-        .with_context(|| format!("cannot open {}", path.display()))?;
+    let cannot = || format!("cannot open {}", path.display());
+    match create_private(path) {
+        Err(fault) if fault.kind() != io::ErrorKind::AlreadyExists => return Err(fault).with_context(cannot),
+        _ => {}
+    }
+    let connection = Connection::open_with_flags(path, flags).with_context(cannot)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
