@@ -3,6 +3,8 @@
 //! **Invariant:** only our own code says more than warnings. Libraries, asked for more, would write down what they
 //! carry: the parameters of queries, with people's addresses and words in them.
 
+use std::io::IsTerminal as _;
+
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -19,7 +21,9 @@ pub(crate) fn start(logging: &Logging) {
     let targets = Targets::new()
         .with_target("lockstep_server", ours)
         .with_default(theirs);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    // A file or a journal keeps the codes for colours as noise.
+    let seen = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(seen);
     let lines = match logging.log_format {
         LogFormat::Human => lines.boxed(),
         LogFormat::Json => lines
