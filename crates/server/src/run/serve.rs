@@ -1,6 +1,7 @@
 //! The server, until it is told to stop.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use lockstep_server::{Front, Settings, Tls, serve_service};
@@ -14,9 +15,17 @@ fn settings(serve: &Serve) -> Result<Settings, Failure> {
     let lease = serve.lock_ttl;
     let settings = Settings::with_lease(lease);
     let heartbeat = serve.heartbeat.unwrap_or(settings.heartbeat);
-    if lease.is_zero() || heartbeat.is_zero() {
+    // Clients are told in milliseconds.
+    let least = Duration::from_millis(1);
+    if lease < least || heartbeat < least {
         return Err(Failure::Usage(
             "--lock-ttl and --heartbeat must be longer than nothing".into(),
+        ));
+    }
+    // Each would refuse every request.
+    if serve.header_time < least || serve.request_time < least || serve.requests_at_once == 0 {
+        return Err(Failure::Usage(
+            "--header-time, --request-time and --requests-at-once must be more than nothing".into(),
         ));
     }
     if heartbeat >= lease {
