@@ -134,7 +134,8 @@ Example:
 
 const RESTORE_AFTER: &str = "\
 Everything is verified before anything is written. Clients notice that the data came back (a new data_epoch), people
-sign in again, and clients send again what the restored server no longer has.
+sign in again, and clients send again what the restored server no longer has. Passwords, members and tokens for scripts
+are those of the backup: whoever was shut out since must be shut out again.
 
 Examples:
   lockstep-server restore --data /var/lib/lockstep /mnt/backup/lockstep
@@ -279,7 +280,7 @@ pub(crate) enum User {
         /// As colleagues see it.
         #[arg(long)]
         name: String,
-        /// May administer the server.
+        /// Kept with the account; nothing asks for it yet.
         #[arg(long)]
         admin: bool,
     },
@@ -310,6 +311,21 @@ pub(crate) enum Token {
         /// How long it is good for: 90d, 12h; for ever when left out.
         #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
         expires_in: Option<Duration>,
+    },
+    /// List someone's tokens: id, scope, when it was last used, and what it is for.
+    List {
+        /// Whose tokens.
+        #[arg(long)]
+        email: String,
+    },
+    /// End one of someone's tokens.
+    Remove {
+        /// Whose token it is.
+        #[arg(long)]
+        email: String,
+        /// As `token list` shows it.
+        #[arg(long)]
+        id: i64,
     },
 }
 

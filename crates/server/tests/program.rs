@@ -487,6 +487,11 @@ async fn an_operator_gives_someone_another_password_and_a_script_a_token() {
         ..ann.at("script")
     };
     assert_eq!(script.get(&me).await.0, 200);
+    let listed = done(data, &["token", "list", "--email", "ann@example.org"]);
+    let [id, "read_write", used, "nightly"] = listed.trim().split('\t').collect::<Vec<_>>()[..] else {
+        panic!("{listed}")
+    };
+    assert_ne!(used, "never");
     let nobodys = ["token", "add", "--email", "nobody@example.org", "--name", "n"];
     assert_eq!(run(data, &nobodys).status.code(), Some(1));
 
@@ -498,6 +503,10 @@ async fn an_operator_gives_someone_another_password_and_a_script_a_token() {
     assert!(change("a better one"));
     until(async || (ann.get(&me).await.0 == 401).then_some(())).await;
     assert_eq!(script.get(&me).await.0, 200, "a script's token is another key");
+    let remove = ["token", "remove", "--email", "ann@example.org", "--id", id];
+    done(data, &remove);
+    assert_eq!(script.get(&me).await.0, 401);
+    assert_eq!(run(data, &remove).status.code(), Some(1), "it is gone");
     let login = async |password: &str| {
         let login = json!({"email": "ann@example.org", "password": password});
         let path = routes::path(routes::LOGIN, &[]);
@@ -534,6 +543,9 @@ fn what_cannot_be_meant_is_wrong_usage_and_what_fails_says_why() {
         &["surf"][..],
         &["serve", "--lock-ttl", "soon"],
         &["serve", "--lock-ttl", "3s", "--heartbeat", "5s"],
+        &["serve", "--lock-ttl", "1us"],
+        &["serve", "--requests-at-once", "0"],
+        &["serve", "--request-time", "0s"],
         &[
             "member",
             "add",
@@ -562,6 +574,41 @@ fn what_cannot_be_meant_is_wrong_usage_and_what_fails_says_why() {
     );
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no account nobody@example.org"));
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_on_the_machine_can_read_a_database_or_a_copy_of_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let [data, backups, restored] = ["data", "backups", "restored"].map(|name| folder.path().join(name));
+    let private = |path: &Path| {
+        let mode = path.metadata().expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+    };
+    done(&data, &["demo"]);
+    let out = backups.to_str().expect("text");
+    let backup = done(&data, &["backup", out]);
+    done(&restored, &["restore", out]);
+    private(&data.join("lockstep.sqlite"));
+    private(Path::new(backup.trim()));
+    private(&restored.join("lockstep.sqlite"));
+}
+
+#[tokio::test]
+async fn a_log_in_a_file_is_plain_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let mut command = program(folder.path(), &["serve", "--log", "debug"]);
+    command.stderr(std::fs::File::create(&log).expect("a file"));
+    let mut serving = Serving::start(command);
+    let meta = format!("{}{}", serving.url, routes::path(routes::META, &[]));
+    assert_eq!(reqwest::get(meta).await.expect("an answer").status(), 200);
+    serving.terminate();
+    assert_eq!(serving.left().await, Some(0));
+    let log = std::fs::read_to_string(&log).expect("a log");
+    assert!(log.contains("status=200"), "{log}");
+    assert!(!log.contains('\x1b'), "{log:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use lockstep_server::store::Added;
-use lockstep_wire::{NewToken, TokenScope};
+use lockstep_wire::{NewToken, TokenId, TokenScope};
 
 use super::open;
 use crate::cli::{Place, Token, User};
@@ -26,23 +26,39 @@ pub(super) async fn run(command: User, place: &Place) -> anyhow::Result<()> {
 }
 
 pub(super) async fn token(command: Token, place: &Place) -> anyhow::Result<()> {
-    let Token::Add {
-        email,
-        name,
-        write,
-        expires_in,
-    } = command;
-    let request = NewToken {
-        name,
-        scope: if write {
-            TokenScope::ReadWrite
-        } else {
-            TokenScope::ReadOnly
-        },
-        expires_in: expires_in.map(|time| time.as_secs()),
-    };
-    let made = open(place).await?.add_token_of(&email, request).await?;
-    println!("{}", made.token);
+    match command {
+        Token::Add {
+            email,
+            name,
+            write,
+            expires_in,
+        } => {
+            let request = NewToken {
+                name,
+                scope: if write {
+                    TokenScope::ReadWrite
+                } else {
+                    TokenScope::ReadOnly
+                },
+                expires_in: expires_in.map(|time| time.as_secs()),
+            };
+            let made = open(place).await?.add_token_of(&email, request).await?;
+            println!("{}", made.token);
+        }
+        Token::List { email } => {
+            for token in open(place).await?.tokens_of(&email).await? {
+                let scope = match token.scope {
+                    TokenScope::ReadOnly => "read_only",
+                    TokenScope::ReadWrite => "read_write",
+                };
+                let used = token
+                    .last_used_at
+                    .map_or_else(|| "never".to_owned(), |at| at.to_rfc3339());
+                println!("{}\t{scope}\t{used}\t{}", token.id, token.name);
+            }
+        }
+        Token::Remove { email, id } => open(place).await?.end_token_of(&email, TokenId(id)).await?,
+    }
     Ok(())
 }
 

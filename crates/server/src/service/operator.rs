@@ -1,6 +1,6 @@
 //! What whoever has the data in his hands may do without signing in: the command line, and the demo.
 
-use lockstep_wire::{Answer, MadeToken, NewToken, ProjectId, User, UserId};
+use lockstep_wire::{Answer, ApiToken, MadeToken, NewToken, ProjectId, TokenId, User, UserId};
 
 use super::passwords::check_password_rules;
 use super::{Service, invalid, no_such_project};
@@ -25,6 +25,16 @@ impl Service {
     pub async fn add_token_of(&self, email: &str, request: NewToken) -> Answer<MadeToken> {
         let user = self.user_of(email).await?;
         self.add_api_token(user.id, request).await
+    }
+
+    /// Someone's tokens for scripts.
+    pub async fn tokens_of(&self, email: &str) -> Answer<Vec<ApiToken>> {
+        self.api_tokens(self.user_of(email).await?.id).await
+    }
+
+    /// Ends one of them.
+    pub async fn end_token_of(&self, email: &str, id: TokenId) -> Answer<()> {
+        self.delete_api_token(self.user_of(email).await?.id, id).await
     }
 
     /// The first account that was made here.
