@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lockstep_wire::ServerEvent;
@@ -60,7 +60,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
     refusals: Family<Error, Counter>,
-    locks_held: Gauge,
+    locks_held: Gauge<f64, AtomicU64>,
     locks_acquired: Counter,
     locks_renewed: Counter,
     locks_refused: Counter,
@@ -119,7 +119,7 @@ impl Metrics {
         );
         registry.register(
             "locks_held",
-            "Live locks in the database: the same on every server of it",
+            "Live locks in the database: the same on every server of it; NaN while it cannot be asked",
             self.locks_held.clone(),
         );
         registry.register("locks_acquired", "Locks granted", self.locks_acquired.clone());
@@ -199,13 +199,14 @@ impl Metrics {
         self.saves.get_or_create(&Outcome { outcome }).inc();
     }
 
-    /// The text that Prometheus reads.
+    /// The text that Prometheus reads. How many locks are held is not always known.
     pub(crate) fn write(
         &self,
-        locks_held: u64,
+        locks_held: Option<u64>,
         queues: &[(&'static str, usize)],
     ) -> Result<String, fmt::Error> {
-        self.locks_held.set(count(locks_held));
+        self.locks_held
+            .set(locks_held.map_or(f64::NAN, |held| held as f64));
         self.event_streams.set(count(self.streams_open.get()));
         for (queue, depth) in queues.iter().chain([&("requests", self.requests_in_work.get())]) {
             self.queues.get_or_create(&Queue { queue }).set(count(*depth));

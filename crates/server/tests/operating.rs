@@ -120,6 +120,20 @@ async fn a_played_story_moves_the_numbers(engine: Engine) {
     assert_eq!(after["lockstep_saves_total{outcome=\"replayed\"}"], 1.0);
 }
 
+on_every_engine!(the_numbers_are_there_though_the_database_does_not_answer);
+
+async fn the_numbers_are_there_though_the_database_does_not_answer(engine: Engine) {
+    let world = World::begin(engine, quick()).await;
+    assert_eq!(scrape(&world.server.url()).await["lockstep_locks_held"], 0.0);
+    world
+        .place
+        .run("ALTER TABLE image_locks RENAME TO elsewhere")
+        .await;
+    let numbers = scrape(&world.server.url()).await;
+    assert!(numbers["lockstep_locks_held"].is_nan());
+    assert!(numbers.contains_key("lockstep_locks_acquired_total"));
+}
+
 #[tokio::test]
 async fn strangers_learn_no_numbers() {
     let world = World::begin(Engine::Sqlite, quick()).await;
@@ -129,6 +143,27 @@ async fn strangers_learn_no_numbers() {
     for header in ["x-forwarded-for", "forwarded", "via"] {
         let passed_on = http.get(&url).header(header, "192.0.2.7").send().await;
         assert_eq!(passed_on.expect("an answer").status(), 404, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_someone_made_up_has_no_number_of_its_own() {
+    let world = World::begin(Engine::Sqlite, quick()).await;
+    let http = reqwest::Client::new();
+    for method in ["BREW", "WHEN", "get"] {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let asked = http.request(method, format!("{}{}", world.server.url(), routes::HEALTHZ));
+        assert_eq!(asked.send().await.expect("an answer").status(), 405);
+    }
+    let numbers = scrape(&world.server.url()).await;
+    let count = |method: &str| {
+        format!(
+            "lockstep_http_request_seconds_count{{method=\"{method}\",route=\"/healthz\",status=\"405\"}}"
+        )
+    };
+    assert_eq!(numbers.get(&count("other")), Some(&3.0));
+    for method in ["BREW", "WHEN", "get"] {
+        assert!(!numbers.contains_key(&count(method)), "{method}");
     }
 }
 

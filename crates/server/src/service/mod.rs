@@ -127,9 +127,13 @@ impl Service {
         &self.metrics
     }
 
-    /// The same in the text that Prometheus reads.
+    /// The same in the text that Prometheus reads. It is wanted most when the database does not answer.
     pub(crate) async fn written_metrics(&self) -> Answer<String> {
-        let held = self.store.locks_held().await?;
+        let held = match tokio::time::timeout(REACHED_WITHIN, self.store.locks_held()).await {
+            Ok(Ok(held)) => Some(held),
+            // Whether it can serve is for `ready` to say.
+            Ok(Err(_)) | Err(_) => None,
+        };
         let queues = [
             ("writes", self.store.writes_waiting()),
             ("passwords", self.passwords.waiting()),
