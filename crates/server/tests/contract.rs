@@ -15,10 +15,12 @@ on_every_engine![
     who_shows_no_token_or_a_wrong_one_is_asked_to_sign_in_before_anything_else,
     what_is_no_id_is_malformed_wherever_it_is_named,
     what_is_no_body_is_malformed_wherever_it_is_sent,
+    strangers_may_send_little,
     an_address_says_which_methods_it_takes,
     a_head_is_a_get_without_its_body,
     nothing_that_a_geometry_or_an_attribute_says_is_lost,
     what_no_database_could_keep_is_malformed,
+    what_is_nested_too_deep_for_its_readers_is_malformed,
     an_id_that_is_left_out_is_made_by_the_server,
     a_page_is_never_longer_than_a_page_nor_empty,
     a_cursor_ahead_of_the_feed_stays_where_it_is,
@@ -184,6 +186,24 @@ async fn what_is_no_body_is_malformed_wherever_it_is_sent(engine: Engine) {
         asked += 1;
     }
     assert!(asked > 10, "the document has few bodies: {asked}");
+}
+
+async fn strangers_may_send_little(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
+    let http = reqwest::Client::new();
+    let operations = operations();
+    let open = operations
+        .iter()
+        .filter(|operation| !operation.needs_token() && operation.described["requestBody"].is_object());
+    let mut asked = 0;
+    for operation in open {
+        let url = format!("{}{}", world.server.url(), operation.path);
+        let request = http.request(operation.method.clone(), url);
+        let (status, body) = answer(request.body(" ".repeat(100_000))).await;
+        assert_eq!((status, error(&body)), (413, "too_large"), "{}", operation.path);
+        asked += 1;
+    }
+    assert!(asked >= 3, "login, refresh, logout");
 }
 
 async fn an_address_says_which_methods_it_takes(engine: Engine) {
@@ -360,6 +380,31 @@ async fn what_no_database_could_keep_is_malformed(engine: Engine) {
         let (status, body) = olga.draw_with(tag.clone(), &[(name, value)]).await;
         assert_eq!((status, error(&body)), (422, "invalid"), "{name}: {value}");
     }
+}
+
+/// Whoever can write it could else keep everyone from reading what it is in.
+async fn what_is_nested_too_deep_for_its_readers_is_malformed(engine: Engine) {
+    let world = World::begin(engine, Settings::default()).await;
+    let ann = world.sign_in("ann").await;
+    let nested = |levels| (0..levels).fold(json!({}), |inner, _| json!({"a": inner}));
+    let draw = async |levels| {
+        let drawn = json!({"image_id": IMAGE, "geometry": boxed(1.0), "attributes": nested(levels)});
+        ann.draw_with(drawn, &[]).await
+    };
+    let (status, body) = draw(120).await;
+    assert_eq!((status, error(&body)), (422, "invalid"));
+    let (status, drawn) = draw(50).await;
+    assert_eq!(status, 201, "{drawn}");
+
+    // Readers of this kind give up at 128 levels.
+    assert_eq!(ann.annotations(IMAGE).await.len(), 1);
+    let id = drawn["id"].as_str().expect("an id");
+    for path in [at::path(at::CHANGES, &[PROJECT]), at::path(at::HISTORY, &[id])] {
+        assert_eq!(ann.get(&path).await.0, 200, "{path}");
+    }
+    assert_eq!(ann.save(id, 9, 1.0).await.0, 409);
+    let (status, body) = ann.acquire_with(IMAGE, json!({"include": ["annotations"]})).await;
+    assert_eq!((status, &body["annotations"][0]["id"]), (200, &drawn["id"]));
 }
 
 async fn an_id_that_is_left_out_is_made_by_the_server(engine: Engine) {

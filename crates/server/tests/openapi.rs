@@ -76,6 +76,32 @@ fn every_shape_that_is_referred_to_is_there() {
     }
 }
 
+/// Two shapes under one name: one of them is lost, and what refers to it refers to itself.
+#[test]
+fn no_shape_is_made_of_itself() {
+    fn made_of<'a>(document: &'a Value, shape: &'a Value, found: &mut BTreeSet<&'a str>) {
+        for how in ["allOf", "oneOf", "anyOf"] {
+            for part in shape[how].as_array().into_iter().flatten() {
+                let Some(reference) = part["$ref"].as_str() else {
+                    made_of(document, part, found);
+                    continue;
+                };
+                if found.insert(reference) {
+                    let pointer = reference.strip_prefix('#').expect("a place in the document");
+                    made_of(document, document.pointer(pointer).expect("a shape"), found);
+                }
+            }
+        }
+    }
+    let document = document();
+    for (name, shape) in document["components"]["schemas"].as_object().expect("shapes") {
+        let mut found = BTreeSet::new();
+        made_of(&document, shape, &mut found);
+        let itself = format!("#/components/schemas/{name}");
+        assert!(!found.contains(itself.as_str()), "{name}");
+    }
+}
+
 #[test]
 fn the_placeholders_of_a_path_are_its_parameters() {
     let document = document();

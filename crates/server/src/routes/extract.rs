@@ -22,6 +22,10 @@ use crate::service::{Bearer, Intent, SessionId};
 /// Larger than any annotation drawn by hand; masks of huge images are the largest.
 pub(super) const JSON_LIMIT: usize = 16 << 20;
 
+/// Readers of JSON give up at 128 levels, and an answer wraps what was sent in a few of its own: one deeper annotation
+/// would keep everyone from reading its image.
+const DEEPEST: usize = 64;
+
 fn invalid(message: impl Into<String>) -> RefusalDetail {
     Refusal::Invalid.because(message)
 }
@@ -172,6 +176,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failed> {
     if has_nul(bytes) {
         return Err(invalid("The request has a text with a NUL in it.").into());
     }
+    if depth(bytes) > DEEPEST {
+        let message = format!("The request is nested deeper than {DEEPEST} levels.");
+        return Err(invalid(message).into());
+    }
     Ok(serde_json::from_slice(bytes)
         .map_err(|fault| invalid(format!("The request cannot be read: {fault}.")))?)
 }
@@ -184,6 +192,26 @@ fn has_nul(json: &[u8]) -> bool {
         escaped = !escaped && *byte == b'\\';
         found
     })
+}
+
+/// Of lists and objects within each other in a JSON text.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 /// The placeholders of the route, in order.
@@ -269,6 +297,20 @@ impl FromRequestParts<Server> for LastHeard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn brackets_in_a_text_are_no_levels() {
+        for (json, expected) in [
+            ("1", 0),
+            ("{}", 1),
+            (r#"[[], {"a": [1]}]"#, 3),
+            (r#"{"a": "[[[\"[[["}"#, 1),
+            (r#"{"a\\": [[]]}"#, 3),
+            ("]]][[", 2),
+        ] {
+            assert_eq!(depth(json.as_bytes()), expected, "{json}");
+        }
+    }
 
     #[test]
     fn an_address_is_believed_from_a_trusted_proxy_alone() {

@@ -73,7 +73,7 @@ fn operations() -> Vec<Operation> {
         get(at::META, Anyone, "Who the server is and how long its leases are.", accounts::meta),
 
         post(at::LOGIN, Anyone, "Begins a session.", accounts::login).refuses(&[401, 429]),
-        post(at::REFRESH, Anyone, "Exchanges a refresh token for new tokens.", accounts::refresh).refuses(&[401, 429]),
+        post(at::REFRESH, Anyone, "Exchanges a refresh token for new tokens.", accounts::refresh).refuses(&[401]),
         post(at::LOGOUT, Anyone, "Ends the session of a refresh token, or everywhere: every session of its user.", accounts::logout),
         get(at::ME, SignedIn, "Whose token this is.", accounts::me),
         post(at::PASSWORD, SignedIn, "Changes one's password and ends one's other sessions.", accounts::change_password)

@@ -36,6 +36,10 @@ use super::extract::{
     Asked, At, AtHome, Body, Caller, ClientAddress, Context, LastHeard, Listener, OptionalBody,
 };
 
+/// Bytes of a body that someone may send who has not signed in: addresses, passwords and tokens are far shorter. A
+/// thousand requests at once must not take the server's memory.
+const STRANGERS_LIMIT: usize = 64 << 10;
+
 /// The name of the one way to sign in, in the document.
 pub(super) const BEARER: &str = "bearer";
 
@@ -139,6 +143,10 @@ impl Operation {
             draft.refuses(&[422]);
         }
         let path = format!("{}{path}", at::BASE);
+        let route = match access {
+            Access::Anyone => route.layer(DefaultBodyLimit::max(STRANGERS_LIMIT)),
+            _ => route,
+        };
         Self {
             path,
             method,
@@ -167,12 +175,15 @@ impl Operation {
         self
     }
 
-    /// An answer of another kind than JSON.
+    /// An answer that has no type of its own here.
     pub(super) fn gives_content(mut self, status: u16, media_type: &str, says: &str) -> Self {
-        let bytes = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
-        let content = Content::new(Some(Schema::from(bytes)));
+        let shape = match media_type {
+            "application/json" => ObjectBuilder::new(),
+            _ => ObjectBuilder::new()
+                .schema_type(Type::String)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary))),
+        };
+        let content = Content::new(Some(Schema::from(shape)));
         let answer = ResponseBuilder::new()
             .description(says)
             .content(media_type, content);

@@ -29,7 +29,6 @@ pub(super) async fn add(
 
 /// A member, under the contract's name for his number.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Member)]
 pub(super) struct MemberBody {
     /// The account.
     user_id: UserId,
