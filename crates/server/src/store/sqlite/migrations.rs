@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use rusqlite::Connection;
 use rusqlite_migration::{M, Migrations, SchemaVersion};
 
@@ -37,9 +37,22 @@ pub(crate) const KNOWN: usize = STEPS.len();
 
 /// Takes every step that is left.
 pub(super) fn up(connection: &mut Connection) -> anyhow::Result<()> {
+    refuse_unreleased(connection)?;
     MIGRATIONS
         .to_latest(connection)
         .context("cannot bring the database's schema up to date")
+}
+
+/// Before the first release the first step was still being written. A database of that time looks up to date and is not.
+fn refuse_unreleased(connection: &Connection) -> anyhow::Result<()> {
+    let whole =
+        standing(connection)?.taken == 0 || connection.column_exists(None, "server", "generation_floor")?;
+    ensure!(
+        whole,
+        "this database was made by a version of Lockstep from before its first release and cannot be used by this one; \
+         nothing in it was changed: move it and the files beside it away and start again"
+    );
+    Ok(())
 }
 
 /// Takes every step that is left, on the database in `path`.
@@ -89,6 +102,18 @@ mod tests {
             MIGRATIONS.to_latest(&mut connection).expect("forward");
             MIGRATIONS.to_version(&mut connection, 0).expect("back");
         }
+    }
+
+    #[test]
+    fn a_database_from_before_the_first_release_is_refused_and_left_as_it_is() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        up(&mut connection).expect("forward");
+        up(&mut connection).expect("nothing to do");
+        connection
+            .execute_batch("ALTER TABLE server DROP COLUMN generation_floor")
+            .expect("as it was then");
+        let refusal = up(&mut connection).expect_err("it is too old").to_string();
+        assert!(refusal.contains("before its first release"), "{refusal}");
     }
 
     #[test]
