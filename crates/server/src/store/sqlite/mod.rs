@@ -81,7 +81,7 @@ impl SqliteStore {
     async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction) -> anyhow::Result<T> + Send + 'static,
+        F: FnMut(&Transaction) -> anyhow::Result<T> + Send + 'static,
     {
         self.writer.write(work).await
     }
@@ -414,7 +414,7 @@ impl Store for SqliteStore {
     }
 
     async fn save(&self, saves: Vec<Save>) -> Result<SaveReport> {
-        self.write(move |tx| saves::save(tx, saves)).await
+        self.write(move |tx| saves::save(tx, &saves)).await
     }
 
     async fn changes(

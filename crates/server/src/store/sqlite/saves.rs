@@ -220,18 +220,20 @@ fn scene(tx: &Transaction, question: &SaveQuestion, now: DateTime<Utc>) -> anyho
     })
 }
 
-pub(super) fn save(tx: &Transaction, saves: Vec<Save>) -> anyhow::Result<SaveReport> {
+pub(super) fn save(tx: &Transaction, saves: &[Save]) -> anyhow::Result<SaveReport> {
     let (now, mut ended) = locks::settle(tx)?;
     let mut outcomes = Vec::with_capacity(saves.len());
     // A re-granted lock's new generation stands for the one that the later saves of this batch still name.
     let mut regranted: Option<(Generation, Generation)> = None;
-    for Save { mut question, rule } in saves {
-        if let Some((old, new)) = regranted
-            && question.generation == Some(old)
-        {
-            question.generation = Some(new);
-        }
-        let scene = scene(tx, &question, now)?;
+    for Save { question, rule } in saves {
+        let renamed = regranted
+            .filter(|(old, _)| question.generation == Some(*old))
+            .map(|(_, new)| SaveQuestion {
+                generation: Some(new),
+                ..question.clone()
+            });
+        let question = renamed.as_ref().unwrap_or(question);
+        let scene = scene(tx, question, now)?;
         outcomes.push(match rule(&scene) {
             SaveDecision::Refuse(detail) => SaveOutcome::Refused(detail),
             SaveDecision::Replay { done, newest } => SaveOutcome::Replayed { done, newest },
