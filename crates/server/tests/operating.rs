@@ -103,7 +103,10 @@ async fn a_played_story_moves_the_numbers(engine: Engine) {
             .keys()
             .any(|name| name.starts_with("lockstep_build_info{version="))
     );
-    assert!(lapsed.contains_key("lockstep_queue_depth{queue=\"writes\"}"));
+    for queue in ["requests", "writes", "passwords", "decoders"] {
+        let number = format!("lockstep_queue_depth{{queue=\"{queue}\"}}");
+        assert!(lapsed.contains_key(&number), "{number}");
+    }
     assert!(
         lapsed
             .keys()

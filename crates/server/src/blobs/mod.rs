@@ -27,6 +27,8 @@ use object_store::{
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
+use crate::metrics::Depth;
+
 mod picture;
 mod source;
 #[cfg(test)]
@@ -96,6 +98,7 @@ struct Decoders {
     mib: Arc<Semaphore>,
     /// Pictures decoded since the start.
     decoded: AtomicU64,
+    waiting: Depth,
 }
 
 impl Decoders {
@@ -105,6 +108,7 @@ impl Decoders {
             cores: Arc::new(Semaphore::new(cores)),
             mib: Arc::new(Semaphore::new((limits.memory / MIB) as usize)),
             decoded: AtomicU64::new(0),
+            waiting: Depth::default(),
         }
     }
 }
@@ -347,12 +351,18 @@ impl Blobs {
         turn
     }
 
+    /// Pictures that are being decoded or wait for it.
+    pub(crate) fn decoders_waiting(&self) -> usize {
+        self.decoders.waiting.get()
+    }
+
     /// Off the threads that serve requests, and only once there is memory for what the header announces.
     async fn decode(
         &self,
         source: &Source,
         length: u64,
     ) -> Result<Result<(Picture, Vec<u8>), Fault>, Trouble> {
+        let _inside = self.decoders.waiting.enter();
         // Some decoders read the whole file before they know its header.
         let look = {
             let (source, limits) = (source.clone(), self.limits);

@@ -137,6 +137,7 @@ impl Service {
         let queues = [
             ("writes", self.store.writes_waiting()),
             ("passwords", self.passwords.waiting()),
+            ("decoders", self.blobs.decoders_waiting()),
         ];
         self.metrics
             .write(held, &queues)
@@ -189,7 +190,7 @@ fn no_such_project() -> RefusalDetail {
 
 /// Of a name that is in use. The contract's 409 is for versions alone.
 pub(crate) fn taken(what: &str) -> RefusalDetail {
-    invalid(format!("There is a {what} of this id already."))
+    invalid(format!("This id is in use by another {what}."))
 }
 
 fn no_such_image() -> RefusalDetail {
