@@ -396,7 +396,8 @@ pub(crate) struct Place {
         hide_env_values = true
     )]
     pub(crate) data: Option<PathBuf>,
-    /// The database alone, in place of --data: sqlite:FILE. Its images are beside it, or where --blobs says.
+    /// The database alone, in place of --data: sqlite:FILE, or postgres://USER@HOST/NAME. A file's images are beside it,
+    /// or where --blobs says.
     #[arg(
         long,
         value_name = "URL",

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use lockstep_wire::refusal::Author;
 use lockstep_wire::{
-    Annotation, AnnotationFields, AnnotationId, Cursor, Generation, IdempotencyKey, LabelId, Lock,
+    Annotation, AnnotationFields, AnnotationId, Change, Cursor, Generation, IdempotencyKey, LabelId, Lock,
     RefusalDetail, Role, UserId, Version,
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,24 @@ pub struct Stored {
     pub deleted: bool,
     /// Who saved it.
     pub updated_by: Author,
+}
+
+impl Stored {
+    /// As the feed tells of it.
+    pub(super) fn change(self, cursor: Cursor) -> Change {
+        let annotation = self.annotation;
+        if self.deleted {
+            Change::AnnotationDeleted {
+                cursor,
+                id: annotation.id,
+                image_id: annotation.image_id,
+                version: annotation.version,
+                by: annotation.updated_by,
+            }
+        } else {
+            Change::Annotation { cursor, annotation }
+        }
+    }
 }
 
 /// What an idempotency key has done before.

@@ -165,18 +165,7 @@ fn change_of(row: &Row) -> anyhow::Result<Option<(Cursor, Change)>> {
         Kind::Annotation => {
             columns.skip(images::COLUMN_COUNT);
             let stored = stored_of(&mut columns)?.context("a change of no annotation")?;
-            let annotation = stored.annotation;
-            if stored.deleted {
-                Change::AnnotationDeleted {
-                    cursor,
-                    id: annotation.id,
-                    image_id: annotation.image_id,
-                    version: annotation.version,
-                    by: annotation.updated_by,
-                }
-            } else {
-                Change::Annotation { cursor, annotation }
-            }
+            stored.change(cursor)
         }
     };
     Ok(Some((cursor, change)))

@@ -148,18 +148,7 @@ fn change(
     Ok(match kind {
         Kind::Annotation => {
             let stored = saves::stored(tx, &AnnotationId(entity))?.context("a change of no annotation")?;
-            let annotation = stored.annotation;
-            if stored.deleted {
-                Change::AnnotationDeleted {
-                    cursor,
-                    id: annotation.id,
-                    image_id: annotation.image_id,
-                    version: annotation.version,
-                    by: annotation.updated_by,
-                }
-            } else {
-                Change::Annotation { cursor, annotation }
-            }
+            stored.change(cursor)
         }
         Kind::Image => {
             let key = ImageKey {
