@@ -188,14 +188,19 @@ fn applied(tx: &Transaction, user: UserId, key: &IdempotencyKey) -> anyhow::Resu
     Ok(found)
 }
 
-fn scene(tx: &Transaction, question: &SaveQuestion, now: DateTime<Utc>) -> anyhow::Result<SaveScene> {
+fn scene(
+    tx: &Transaction,
+    question: &SaveQuestion,
+    generation: Option<Generation>,
+    now: DateTime<Utc>,
+) -> anyhow::Result<SaveScene> {
     let stored = stored(tx, &question.annotation)?;
     let place = question
         .create_on
         .clone()
         .or_else(|| stored.as_ref().map(|stored| ImageKey::of(&stored.annotation)));
     let (lock, annotators_edit_all) = match &place {
-        Some(key) => locks::scene(tx, key, &question.party, question.generation, now)?,
+        Some(key) => locks::scene(tx, key, &question.party, generation, now)?,
         None => (LockScene::nowhere(now), false),
     };
     let label_known = match (&place, &question.label) {
@@ -226,14 +231,11 @@ pub(super) fn save(tx: &Transaction, saves: &[Save]) -> anyhow::Result<SaveRepor
     // A re-granted lock's new generation stands for the one that the later saves of this batch still name.
     let mut regranted: Option<(Generation, Generation)> = None;
     for Save { question, rule } in saves {
-        let renamed = regranted
-            .filter(|(old, _)| question.generation == Some(*old))
-            .map(|(_, new)| SaveQuestion {
-                generation: Some(new),
-                ..question.clone()
-            });
-        let question = renamed.as_ref().unwrap_or(question);
-        let scene = scene(tx, question, now)?;
+        let generation = match regranted {
+            Some((old, new)) if question.generation == Some(old) => Some(new),
+            _ => question.generation,
+        };
+        let scene = scene(tx, question, generation, now)?;
         outcomes.push(match rule(&scene) {
             SaveDecision::Refuse(detail) => SaveOutcome::Refused(detail),
             SaveDecision::Replay { done, newest } => SaveOutcome::Replayed { done, newest },
@@ -251,7 +253,7 @@ pub(super) fn save(tx: &Transaction, saves: &[Save]) -> anyhow::Result<SaveRepor
                     let granted =
                         locks::grant(tx, &key, &question.party, device.as_deref(), now, expires_at)?;
                     lock = Some(granted);
-                    regranted = question.generation.zip(lock.as_ref().map(|lock| lock.generation));
+                    regranted = generation.zip(lock.as_ref().map(|lock| lock.generation));
                 }
                 let done = WriteDone {
                     annotation: *annotation,

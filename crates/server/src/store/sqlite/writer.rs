@@ -296,6 +296,13 @@ mod tests {
             rows.collect::<Result<_, _>>().expect("numbers")
         }
 
+        /// Nothing of the group before was kept, and what comes after it is.
+        async fn next_group_is_another_matter(&self) {
+            assert!(self.numbers().is_empty());
+            self.writer.write(insert(3)).await.expect("a write");
+            assert_eq!(self.numbers(), [3]);
+        }
+
         /// A write that is in the middle of its group until told to end.
         async fn begin_slow_write(&self) -> (std::sync::mpsc::Sender<()>, impl Future<Output = Result<()>>) {
             let (go, wait) = std::sync::mpsc::channel();
@@ -409,13 +416,7 @@ mod tests {
         for outcome in [innocent, guilty] {
             assert!(matches!(outcome, Err(StoreError::Failed(_))), "{outcome:?}");
         }
-        assert!(world.numbers().is_empty());
-        world
-            .writer
-            .write(insert(3))
-            .await
-            .expect("the next group is another matter");
-        assert_eq!(world.numbers(), [3]);
+        world.next_group_is_another_matter().await;
     }
 
     #[tokio::test]
@@ -434,12 +435,7 @@ mod tests {
         for outcome in [innocent, guilty] {
             assert!(matches!(outcome, Err(StoreError::Unwritable(_))), "{outcome:?}");
         }
-        assert!(world.numbers().is_empty());
-        world
-            .writer
-            .write(insert(3))
-            .await
-            .expect("the next group is another matter");
+        world.next_group_is_another_matter().await;
     }
 
     #[tokio::test]
